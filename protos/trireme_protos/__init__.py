@@ -1,0 +1,1 @@
+"""Generated protobuf messages of the platform; written by scripts/generate_protos.py."""
