@@ -1,0 +1,64 @@
+"""Handler of the stages that treat each item by itself: preprocess and postprocess."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+import structlog
+
+from trireme_common.errors import Code, TriremeError
+from trireme_common.metrics import STAGE_SECONDS, count_outcome
+from trireme_common.model_store import ModelStore, Servable
+from trireme_common.stage_stream import Emit, Item, Outcome
+
+logger = structlog.get_logger(__name__)
+
+T = TypeVar("T", bound=Servable)
+
+# A message of short texts or of tensors costs less than handing it to a thread does.
+_INLINE_BYTES = 32 * 1024
+
+
+class ItemwiseHandler(Generic[T]):
+    """Runs `run(servable, payload) -> payload` for every item of a message.
+
+    Small messages run on the event loop and are answered together; large ones run in `executor`,
+    an item a job (their work, decoding pictures, leaves the interpreter's lock), and each is
+    answered as soon as it is done.
+    """
+
+    def __init__(self, store: ModelStore[T], run: Callable[[T, bytes], bytes], executor: Executor) -> None:
+        self._store = store
+        self._run = run
+        self._executor = executor
+
+    async def handle(self, model: str, version: str, items: Sequence[Item], emit: Emit) -> None:
+        servable = self._store.get(model, version)
+        if sum(len(item.payload) for item in items) <= _INLINE_BYTES:
+            emit([self._answer(model, servable, item) for item in items])
+            return
+        loop = asyncio.get_running_loop()
+        jobs = [loop.run_in_executor(self._executor, self._answer, model, servable, item) for item in items]
+        for job in asyncio.as_completed(jobs):
+            emit([await job])
+
+    def _answer(self, model: str, servable: T, item: Item) -> Outcome:
+        started = time.monotonic()
+        queue_us = int((started - item.received) * 1e6)
+        try:
+            item.check_alive()
+            payload, error = self._run(servable, item.payload), None
+        except TriremeError as refused:
+            payload, error = b"", refused
+        except Exception as failure:  # a step's fault on one input must not reach its neighbours
+            # The message of a foreign exception may quote the input, so only its type is logged.
+            logger.error("step_failed", model=model, request_id=item.request_id, kind=type(failure).__name__)
+            payload, error = b"", TriremeError(Code.INTERNAL, "internal error")
+        seconds = time.monotonic() - started
+        STAGE_SECONDS.labels(model).observe(seconds)
+        count_outcome(model, None if error is None else error.code)
+        return Outcome(item, payload, error, queue_us, int(seconds * 1e6))

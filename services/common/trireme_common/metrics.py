@@ -1,0 +1,45 @@
+"""Metrics that every stage exports, and the port on which Prometheus reads them."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from trireme_common.errors import Code, SettingsError
+from trireme_common.stage_state import StageState, State
+
+SECONDS_BUCKETS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
+)  # fmt: skip
+
+STAGE_ITEMS = Counter(
+    "trireme_stage_items", "Items answered, by outcome: ok or the error's code.", ["model", "outcome"]
+)
+STAGE_SECONDS = Histogram(
+    "trireme_stage_run_seconds", "Seconds of one run over the items of a message or batch.", ["model"],
+    buckets=SECONDS_BUCKETS,
+)  # fmt: skip
+MODEL_READY = Gauge("trireme_model_ready", "1 where this endpoint serves the version.", ["model", "version"])
+
+
+def count_outcome(model: str, code: Code | None, count: int = 1) -> None:
+    """Counts items answered with `code`, or well where it is None."""
+    STAGE_ITEMS.labels(model, "ok" if code is None else code.value).inc(count)
+
+
+def export_state(state: StageState) -> None:
+    """Mirrors the state of the stage's versions into the gauge; listener of a ModelStore."""
+    MODEL_READY.clear()
+    for model in state.models:
+        if model.version:
+            MODEL_READY.labels(model.name, model.version).set(model.state is State.READY)
+
+
+def serve_metrics(host: str, port: int | None) -> int | None:
+    """Serves /metrics from a thread. Returns the port, or None where none was asked for."""
+    if port is None:
+        return None
+    try:
+        server, _ = start_http_server(port, addr=host)
+    except OSError as error:
+        raise SettingsError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
+    return int(server.server_port)

@@ -1,0 +1,189 @@
+"""`model.yaml`: what every version of a model shares, as a closed schema."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from trireme_common.errors import SpecError
+from trireme_common.tensors import DATATYPES
+from trireme_common.yaml_reader import Document, read_yaml
+
+Task = Literal["text-classification", "image-classification", "text-embedding", "tabular", "tensor"]
+Backend = Literal["onnxruntime", "torch"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+INFERENCE_SUFFIX = ".inference"
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TensorSpec(_Closed):
+    """One input or output of the model file."""
+
+    name: str = Field(min_length=1)
+    datatype: str
+    """Open Inference Protocol name."""
+    shape: tuple[int, ...] = Field(strict=False)
+    """Batch dimension first; -1 is any size."""
+
+    @field_validator("datatype")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in DATATYPES:
+            raise ValueError(f"unknown datatype {value!r}; known: {', '.join(DATATYPES)}")
+        return value
+
+    @field_validator("shape")
+    @classmethod
+    def _sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(size < -1 or size == 0 for size in value):
+            raise ValueError("dimensions are positive, or -1 for any size")
+        return value
+
+
+class StepSpec(_Closed):
+    """A step by name, with its parameters; in model.yaml `name` or `name: {parameters}`."""
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and len(value) == 1:
+            ((name, parameters),) = value.items()
+            if parameters is None or isinstance(parameters, dict):
+                return {"name": name, "parameters": parameters or {}}
+        raise ValueError("a step is its name, or its name with a map of parameters")
+
+
+class Batching(_Closed):
+    """How requests of many callers are put together for one run."""
+
+    max_batch_size: int = Field(32, ge=1, le=65536)
+    max_queue_delay_ms: float = Field(0.0, ge=0, le=60_000, strict=False)
+    preferred_batch_sizes: tuple[int, ...] = Field((), strict=False)
+    latency_objective_ms: float | None = Field(None, gt=0, strict=False)
+    shape_buckets: tuple[int, ...] = Field((), strict=False)
+    max_queue_size: int = Field(4096, ge=1)
+    priority_levels: int = Field(1, ge=1, le=16)
+
+
+class Instances(_Closed):
+    count: int = Field(1, ge=1, le=64)
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    isolation: Literal["process", "thread"] | None = None
+
+
+class Versions(_Closed):
+    policy: Literal["latest", "all", "specific"] = "latest"
+    count: int = Field(1, ge=1)
+    list: tuple[int, ...] = Field((), strict=False)
+
+    @model_validator(mode="after")
+    def _specific_lists(self) -> Self:
+        if (self.policy == "specific") != bool(self.list):
+            raise ValueError("'list' is given with policy 'specific', and only with it")
+        return self
+
+
+class Memory(_Closed):
+    pinned: bool = False
+    lazy: bool = False
+
+
+class Cache(_Closed):
+    enabled: bool = True
+    ttl_seconds: int = Field(300, ge=1, le=31_536_000)
+    scope: Literal["tenant", "shared"] = "tenant"
+
+
+class Limits(_Closed):
+    max_items: int | None = Field(None, ge=1)
+    max_bytes: int | None = Field(None, ge=1)
+    timeout_ms: int | None = Field(None, ge=1)
+    long_text: Literal["truncate", "refuse"] = "truncate"
+
+
+class ModelSpec(_Closed):
+    """The whole of model.yaml."""
+
+    name: str
+    task: Task = "tensor"
+    backend: Backend = "onnxruntime"
+    inputs: tuple[TensorSpec, ...] = Field((), strict=False)
+    outputs: tuple[TensorSpec, ...] = Field((), strict=False)
+    preprocess: tuple[StepSpec, ...] = Field((), strict=False)
+    postprocess: tuple[StepSpec, ...] = Field((), strict=False)
+    batching: Batching = Field(default_factory=Batching)
+    instances: Instances = Field(default_factory=Instances)
+    versions: Versions = Field(default_factory=Versions)
+    digests: dict[str, str] = Field(default_factory=dict)
+    memory: Memory = Field(default_factory=Memory)
+    warmup: bool = True
+    cache: Cache = Field(default_factory=Cache)
+    limits: Limits = Field(default_factory=Limits)
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not _NAME.fullmatch(value) or value.endswith(INFERENCE_SUFFIX):
+            raise ValueError(
+                "letters, digits, '.', '_' and '-', at most 128, beginning with a letter or digit, "
+                f"not ending in {INFERENCE_SUFFIX}"
+            )
+        return value
+
+    @field_validator("digests")
+    @classmethod
+    def _hex_digests(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, digest in value.items():
+            if not re.fullmatch(r"[0-9a-f]{64}", digest):
+                raise ValueError(f"{name}: a SHA-256 is 64 lower-case hexadecimal digits")
+        return value
+
+    @model_validator(mode="after")
+    def _steps_fit_task(self) -> Self:
+        if self.task == "tensor" and (self.preprocess or self.postprocess):
+            raise ValueError(
+                "task 'tensor' takes no preprocess or postprocess steps; name the task they serve"
+            )
+        if self.task != "tensor" and not (self.inputs and self.outputs):
+            raise ValueError(f"task '{self.task}' needs 'inputs' and 'outputs'")
+        return self
+
+
+def read_model_spec(path: Path) -> ModelSpec:
+    """Reads a model.yaml. Raises SpecError with file, line and key of the first problem."""
+    document = read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise SpecError(f"{path}, line 1: a map of keys is expected; 'name' and 'task' first")
+    try:
+        return ModelSpec.model_validate(document.value)
+    except ValidationError as error:
+        raise SpecError(_explain(path, document, error)) from error
+
+
+def _explain(path: Path, document: Document, error: ValidationError) -> str:
+    first = error.errors()[0]
+    location = tuple(first["loc"])
+    key = ".".join(map(str, location)) or "model.yaml"
+    if first["type"] == "extra_forbidden":
+        parent: Any = ModelSpec
+        for part in location[:-1]:
+            field = getattr(parent, "model_fields", {}).get(part)
+            parent = field.annotation if field else None
+        known = getattr(parent, "model_fields", {})
+        message = "unknown key" + (f"; known: {', '.join(sorted(known))}" if known else "")
+    else:
+        message = str(first["msg"]).removeprefix("Value error, ")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{path}, line {document.line(location)}: {key}: {message}{more}"

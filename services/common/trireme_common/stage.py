@@ -1,0 +1,46 @@
+"""The life of a stage: bind, load, serve, drain, stop, in the order in which nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+
+from trireme_common.grpc_server import GrpcServer
+from trireme_common.metrics import export_state, serve_metrics
+from trireme_common.model_store import ModelStore
+from trireme_common.settings import StageSettings
+from trireme_common.stage_stream import cancel_and_wait
+
+logger = structlog.get_logger(__name__)
+
+
+async def serve_stage(
+    settings: StageSettings, store: ModelStore[Any], server: GrpcServer, stop: asyncio.Event
+) -> None:
+    """Serves until `stop` is set.
+
+    Order of the end: NOT_SERVING and a draining state to every gateway, a wait, the server with its
+    grace, and only then the models.
+    """
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        metrics_port = serve_metrics(settings.host, settings.metrics_port)
+        store.subscribe(export_state)
+        await server.start()
+        watcher = asyncio.create_task(store.watch(settings.models_poll_seconds))
+        stack.push_async_callback(cancel_and_wait, watcher)
+        logger.info("listening", host=settings.host, port=server.port, metrics_port=metrics_port)
+        ready = asyncio.create_task(_announce_ready(store, server))
+        await stop.wait()
+        ready.cancel()
+        store.drain()
+        await server.stop(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
+
+
+async def _announce_ready(store: ModelStore[Any], server: GrpcServer) -> None:
+    await store.loaded_once.wait()
+    await server.set_ready(True)
+    logger.info("ready", models=len(store.state.models))

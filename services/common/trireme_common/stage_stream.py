@@ -1,0 +1,216 @@
+"""The server side of a hop: one bidirectional stream a gateway, many items a message.
+
+Handlers take bytes and parse them here, because grpc answers bytes that a generated servicer cannot
+parse with UNKNOWN. One task reads the stream and one writes it: concurrent writes kill a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError
+
+from trireme_common.errors import Code, TriremeError
+from trireme_common.stage_state import StageState, encode_state
+from trireme_protos.trireme.v1 import envelope_pb2
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One item of an envelope. `deadline` is in seconds of this process's monotonic clock."""
+
+    id: int
+    payload: bytes
+    deadline: float
+    request_id: str = ""
+    cancelled: bool = False
+    """Set when the caller left; work on it may stop at any point, its answer is dropped."""
+    received: float = field(default_factory=time.monotonic)
+
+    def check_alive(self) -> None:
+        """Raises TriremeError where the item need not be worked on any more."""
+        if self.cancelled:
+            raise TriremeError(Code.CANCELLED, "the caller left")
+        if time.monotonic() >= self.deadline:
+            raise TriremeError(Code.DEADLINE_EXCEEDED, "the request's time was up before its turn came")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of one item: a payload, or the error that the item alone suffers."""
+
+    item: Item
+    payload: bytes = b""
+    error: TriremeError | None = None
+    queue_us: int = 0
+    compute_us: int = 0
+
+
+Emit = Callable[[Sequence[Outcome]], None]
+
+
+class StageHandler(Protocol):
+    """A stage's use case: answers every item of a message, together or one by one, through `emit`."""
+
+    async def handle(self, model: str, version: str, items: Sequence[Item], emit: Emit) -> None: ...
+
+
+class StateSource(Protocol):
+    """Where the stage's state comes from; `ModelStore` is one."""
+
+    @property
+    def state(self) -> StageState: ...
+
+    def subscribe(self, listener: Callable[[StageState], None]) -> Callable[[], None]: ...
+
+
+class StageServicer:
+    """Serves the streaming method of a stage."""
+
+    def __init__(self, handler: StageHandler, source: StateSource) -> None:
+        self._handler = handler
+        self._source = source
+
+    def handlers(self, service: str, method: str) -> grpc.GenericRpcHandler[bytes, bytes]:
+        """Handler to register with a grpc.aio server; requests and answers are raw bytes."""
+        return grpc.method_handlers_generic_handler(
+            service, {method: grpc.stream_stream_rpc_method_handler(self._exchange)}
+        )
+
+    async def _exchange(
+        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> None:
+        stream = _Stream(self._handler, self._source.state)
+        unsubscribe = self._source.subscribe(stream.tell)
+        writer = asyncio.create_task(stream.write_all(context.write))
+        try:
+            await stream.read_all(messages)
+            await stream.finish()
+            await writer
+        except (DecodeError, TriremeError) as error:
+            detail = error.detail if isinstance(error, TriremeError) else "not a trireme.v1.Envelope message"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, detail)
+        finally:
+            unsubscribe()
+            stream.abandon()
+            writer.cancel()
+
+
+class _Stream:
+    """State of one stream: the items under way and what waits to be written."""
+
+    def __init__(self, handler: StageHandler, state: StageState) -> None:
+        self._handler = handler
+        self._live: dict[int, Item] = {}
+        self._outcomes: list[Outcome] = []
+        self._state: StageState | None = state
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._ended = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, state: StageState) -> None:
+        self._state = state
+        self._wake.set()
+
+    def _emit(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self._live.pop(outcome.item.id, None)
+        self._outcomes.extend(outcome for outcome in outcomes if not outcome.item.cancelled)
+        self._wake.set()
+
+    async def read_all(self, messages: AsyncIterator[bytes]) -> None:
+        async for data in messages:
+            envelope = envelope_pb2.Envelope.FromString(data)
+            for cancelled in envelope.cancels:
+                item = self._live.pop(cancelled, None)
+                if item is not None:
+                    item.cancelled = True
+            if envelope.items:
+                self._start(envelope)
+
+    def _start(self, envelope: envelope_pb2.Envelope) -> None:
+        now = time.monotonic()
+        items = []
+        for message in envelope.items:
+            if message.id in self._live:
+                raise TriremeError(Code.INVALID_ARGUMENT, f"item id {message.id} is already under way")
+            item = Item(
+                message.id, message.payload, now + message.remaining_ms / 1000, message.request_id, False, now
+            )
+            self._live[item.id] = item
+            items.append(item)
+        task = asyncio.create_task(self._run(envelope.model, envelope.version, items))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, model: str, version: str, items: list[Item]) -> None:
+        try:
+            await self._handler.handle(model, version, items, self._emit)
+        except TriremeError as error:
+            self._fail(items, error)
+        except Exception:  # the last guard of a stage: the items learn it, the log keeps the traceback
+            logger.exception("stage_failed", model=model, version=version)
+            self._fail(items, TriremeError(Code.INTERNAL, "internal error"))
+
+    def _fail(self, items: list[Item], error: TriremeError) -> None:
+        self._emit([Outcome(item, error=error) for item in items if item.id in self._live])
+
+    async def write_all(self, write: Callable[[bytes], object]) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            outcomes, self._outcomes = self._outcomes, []
+            state, self._state = self._state, None
+            if outcomes or state is not None:
+                await write(_encode(outcomes, state))  # type: ignore[misc]
+            elif self._ended:
+                return
+
+    async def finish(self) -> None:
+        """The gateway sends nothing more: answer what is under way, then let the writer end."""
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ended = True
+        self._wake.set()
+
+    def abandon(self) -> None:
+        """The stream is gone: nobody will read an answer."""
+        for item in self._live.values():
+            item.cancelled = True
+        self._live.clear()
+        for task in self._tasks:
+            task.cancel()
+
+
+def _encode(outcomes: list[Outcome], state: StageState | None) -> bytes:
+    reply = envelope_pb2.Reply()
+    for outcome in outcomes:
+        result = reply.results.add(
+            id=outcome.item.id, queue_us=outcome.queue_us, compute_us=outcome.compute_us
+        )
+        if outcome.error is not None:
+            result.failure.code = outcome.error.code.value
+            result.failure.detail = outcome.error.detail
+        else:
+            result.payload = outcome.payload
+    if state is not None:
+        reply.state.CopyFrom(encode_state(state))
+    return reply.SerializeToString()
+
+
+async def cancel_and_wait(task: asyncio.Task[None]) -> None:
+    """Cancels a task and waits until it has ended."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
