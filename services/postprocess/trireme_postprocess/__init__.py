@@ -1,0 +1,1 @@
+"""The postprocess service: tensors to answers."""

@@ -1,0 +1,33 @@
+"""Composition root of the postprocess service."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from trireme_common.cpus import available_cpus
+from trireme_common.grpc_server import GrpcServer
+from trireme_common.itemwise import ItemwiseHandler
+from trireme_common.model_store import ModelStore, every_version
+from trireme_common.stage import serve_stage
+from trireme_common.stage_stream import StageServicer
+from trireme_common.tensors import decode_tensors
+from trireme_postprocess.converters import encode_answer
+from trireme_postprocess.postprocessor import PassThrough, Postprocessor, load
+from trireme_postprocess.settings import PostprocessSettings
+
+SERVICE = "trireme.v1.PostprocessService"
+
+
+def run(postprocessor: Postprocessor | PassThrough, payload: bytes) -> bytes:
+    """One item's payload in and out, as postprocess.proto says."""
+    return encode_answer(postprocessor(decode_tensors(payload)))
+
+
+async def serve(settings: PostprocessSettings, stop: asyncio.Event) -> None:
+    """Runs the service until `stop` is set."""
+    store = ModelStore(settings.models_dir, load, policy=every_version)
+    with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
+        servicer = StageServicer(ItemwiseHandler(store, run, executor), store)
+        server = GrpcServer(settings.host, settings.port, [servicer.handlers(SERVICE, "Process")], [SERVICE])
+        await serve_stage(settings, store, server, stop)

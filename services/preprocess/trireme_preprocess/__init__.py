@@ -1,0 +1,1 @@
+"""The preprocess service: text, pictures and numbers to tensors."""
