@@ -1,0 +1,1 @@
+"""The gateway: REST and gRPC in front, the three stages behind."""

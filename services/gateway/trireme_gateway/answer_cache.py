@@ -1,0 +1,63 @@
+"""The result cache as the pipeline uses it: one entry an item, keyed by all that decides its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from trireme_common.errors import TriremeError
+from trireme_gateway.cache.cache import Computed, ResultCache, Status
+from trireme_gateway.cache.key import KeyPrefix
+from trireme_gateway.catalog import Route
+from trireme_gateway.context import RequestContext
+
+Payloads = list[bytes | TriremeError]
+
+ANONYMOUS = "anonymous"
+
+
+class AnswerCache:
+    """Looks items up before they are sent to the stages. Routes replaced by a new version or
+    another artefact have other digests, so their entries are never found again."""
+
+    def __init__(self, results: ResultCache) -> None:
+        self._results = results
+        self._prefixes: dict[tuple[str, str], tuple[Route, KeyPrefix]] = {}
+
+    async def answer(
+        self,
+        route: Route,
+        items: Sequence[bytes],
+        compute: Callable[[Sequence[bytes]], Awaitable[Payloads]],
+        context: RequestContext,
+    ) -> Payloads:
+        """Answers of `items` in their order; `compute` is given those that nobody has or is computing."""
+
+        async def compute_at(positions: list[int]) -> list[Computed]:
+            return [Computed(payload) for payload in await compute([items[at] for at in positions])]
+
+        descriptor = route.descriptor
+        ttl_seconds = descriptor.cache_ttl_seconds if descriptor.cache_enabled else 0
+        prefix = self._prefix(route)
+        found = await self._results.get_or_compute(
+            [prefix.key(item) for item in items], compute_at, ttl_seconds=ttl_seconds
+        )
+        context.note_cache(found.status.value, missed=found.status in (Status.MISS, Status.OFF))
+        return found.outcomes
+
+    def _prefix(self, route: Route) -> KeyPrefix:
+        """The key of everything but the item, made once for as long as the route is the same object."""
+        at = (route.name, route.version)
+        kept = self._prefixes.get(at)
+        if kept is None or kept[0] is not route:
+            shared = route.descriptor.cache_scope == "shared"
+            prefix = KeyPrefix(
+                tenant=None if shared else ANONYMOUS,
+                model=route.name,
+                version=route.version,
+                digests=route.digests,
+            )
+            kept = self._prefixes[at] = (route, prefix)
+        return kept[1]
+
+    async def close(self) -> None:
+        await self._results.close()

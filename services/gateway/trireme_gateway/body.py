@@ -1,0 +1,35 @@
+"""Reading request bodies, never more than the limit into memory."""
+
+from __future__ import annotations
+
+from starlette.requests import ClientDisconnect, Request
+
+from trireme_common.errors import Code, TriremeError
+
+
+def too_large(limit: int) -> TriremeError:
+    return TriremeError(Code.PAYLOAD_TOO_LARGE, f"the body is larger than the limit of {limit} bytes")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, at most `limit` bytes. Raises TriremeError(PAYLOAD_TOO_LARGE or CANCELLED)."""
+    check_declared_length(request, limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_large(limit)
+            chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise TriremeError(Code.CANCELLED, "the caller left") from error
+    return b"".join(chunks)
+
+
+def check_declared_length(request: Request, limit: int) -> None:
+    """Refuses a body by its declared length, before any of it is read."""
+    declared = request.headers.get("content-length", "")
+    # More digits than any limit has are too many, and Python would refuse to read thousands of them.
+    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+        raise too_large(limit)

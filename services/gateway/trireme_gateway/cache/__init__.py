@@ -1,0 +1,1 @@
+"""Results asked for before: in process, in Redis, or being computed right now."""

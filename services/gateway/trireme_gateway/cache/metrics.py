@@ -1,0 +1,45 @@
+"""The cache's events as Prometheus series."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+from trireme_gateway.cache.events import Fault, Level, Rejection
+
+CACHE_REQUESTS = Counter(
+    "trireme_cache_requests",
+    "Items looked up, by result: hit_memory, hit_redis, miss, coalesced.",
+    ["result"],
+)
+CACHE_ERRORS = Counter("trireme_cache_errors", "Keys not read or written, by kind of fault.", ["kind"])
+CACHE_REJECTED = Counter("trireme_cache_rejected", "Stored values refused, by reason.", ["reason"])
+CACHE_BYTES = Gauge("trireme_cache_bytes", "Bytes of answers in process.", multiprocess_mode="livesum")
+
+
+class PrometheusCacheEvents:
+    """CacheEvents that increments the series above, all of which exist from the start."""
+
+    def __init__(self) -> None:
+        self._hits = {level: CACHE_REQUESTS.labels(f"hit_{level}") for level in Level}
+        self._misses = CACHE_REQUESTS.labels("miss")
+        self._coalesced = CACHE_REQUESTS.labels("coalesced")
+        self._rejected = {reason: CACHE_REJECTED.labels(reason.value) for reason in Rejection}
+        self._errors = {kind: CACHE_ERRORS.labels(kind.value) for kind in Fault}
+
+    def on_hit(self, level: Level, count: int) -> None:
+        self._hits[level].inc(count)
+
+    def on_miss(self, count: int) -> None:
+        self._misses.inc(count)
+
+    def on_coalesced(self, count: int) -> None:
+        self._coalesced.inc(count)
+
+    def on_rejected(self, reason: Rejection) -> None:
+        self._rejected[reason].inc()
+
+    def on_error(self, kind: Fault, count: int) -> None:
+        self._errors[kind].inc(count)
+
+    def on_size(self, size_bytes: int) -> None:
+        CACHE_BYTES.set(size_bytes)

@@ -1,0 +1,104 @@
+"""uvicorn's httptools protocol with the bounds it lacks: size of headers, and time to send them.
+
+A client that trickles its body is closed too: each stretch of `_BODY_STRETCH_SECONDS` must bring
+`_BODY_STRETCH_BYTES`, unless the application itself held the reading back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEADER_BYTES = 64 * 1024
+_HEADER_SECONDS = 10.0
+_BODY_STRETCH_SECONDS = 15.0
+_BODY_STRETCH_BYTES = 16 * 1024
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_bytes = 0
+        self._in_headers = True
+        self._body_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # In parts, or headers larger than the limit would pass if one read brought them whole.
+        for start in range(0, len(data), MAX_HEADER_BYTES):
+            if self.transport.is_closing():
+                return
+            self._receive(data[start : start + MAX_HEADER_BYTES])
+
+    def _receive(self, data: bytes) -> None:
+        if self._in_headers:
+            if self._deadline is None:
+                self._expect_headers()
+            self._header_bytes += len(data)
+        else:
+            self._body_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large", b"the headers are larger than 64 KiB")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_headers = True
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._header_bytes = self._body_bytes = 0
+        self._cancel_deadline()
+        self._deadline = self.loop.call_later(_BODY_STRETCH_SECONDS, self._check_body)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._cancel_deadline()
+        self._in_headers = True
+        super().on_message_complete()
+
+    def _expect_headers(self) -> None:
+        self._deadline = self.loop.call_later(_HEADER_SECONDS, self._headers_late)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _headers_late(self) -> None:
+        if self._header_bytes:
+            self._refuse(b"408 Request Timeout", b"the headers did not arrive in time")
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _check_body(self) -> None:
+        held_back = self.flow.read_paused
+        if self._body_bytes < _BODY_STRETCH_BYTES and not held_back:
+            self._refuse(b"408 Request Timeout", b"the body did not arrive in time")
+            return
+        self._body_bytes = 0
+        self._deadline = self.loop.call_later(_BODY_STRETCH_SECONDS, self._check_body)
+
+    def _refuse(self, status: bytes, detail: bytes) -> None:
+        """Answers, if no answer has begun on this connection, and closes it."""
+        self._cancel_deadline()
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(
+                b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+                % (status, len(detail), detail)
+            )
+        self.transport.close()

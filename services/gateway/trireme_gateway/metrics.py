@@ -1,0 +1,112 @@
+"""Metrics of the gateway, the same whether one worker serves or several.
+
+With several workers PROMETHEUS_MULTIPROC_DIR is set before the process starts, every worker writes
+its values to files there, and whoever is asked answers the sum.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+    multiprocess,
+)
+
+from trireme_common.metrics import SECONDS_BUCKETS
+
+REQUESTS = Counter("model_requests", "HTTP and gRPC requests answered.", ["endpoint", "status"])
+REQUEST_SECONDS = Histogram(
+    "model_request_duration_seconds", "Seconds from a request's arrival to the end of its answer.", ["endpoint"],
+    buckets=SECONDS_BUCKETS,
+)  # fmt: skip
+INFERENCE_SECONDS = Histogram(
+    "model_inference_duration_seconds", "Seconds that a request's items spent in the three stages.", ["model"],
+    buckets=SECONDS_BUCKETS,
+)  # fmt: skip
+ACTIVE_REQUESTS = Gauge("model_active_requests", "Requests being answered now.", multiprocess_mode="livesum")
+CONFIDENCE = Histogram(
+    "prediction_confidence", "Confidence of classifications.", ["model"],
+    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
+)  # fmt: skip
+STAGE_SECONDS = Histogram(
+    "trireme_stage_duration_seconds", "Seconds that a request waited for a stage, as the gateway sees it.", ["stage"],
+    buckets=SECONDS_BUCKETS,
+)  # fmt: skip
+
+_INFERENCE_NAME = "model_inference_duration_seconds"
+
+
+class PrometheusObserver:
+    """Listener of the pipeline. Children are kept, because finding one costs more than observing."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, Histogram] = {}
+        self._models: dict[str, Histogram] = {}
+        self._confidences: dict[str, Histogram] = {}
+
+    def observe_stage(self, stage: str, seconds: float) -> None:
+        _child(self._stages, STAGE_SECONDS, stage).observe(seconds)
+
+    def observe_inference(self, model: str, seconds: float) -> None:
+        _child(self._models, INFERENCE_SECONDS, model).observe(seconds)
+
+    def observe_confidence(self, model: str, confidence: float) -> None:
+        _child(self._confidences, CONFIDENCE, model).observe(confidence)
+
+
+class RequestMetrics:
+    """Counts requests as they are answered; `endpoint` is a route's template, never a raw path."""
+
+    def __init__(self) -> None:
+        self._counters: dict[tuple[str, str], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
+
+    def finished(self, endpoint: str, status: str, seconds: float) -> None:
+        counter = self._counters.get((endpoint, status))
+        if counter is None:
+            counter = self._counters[(endpoint, status)] = REQUESTS.labels(endpoint, status)
+        counter.inc()
+        _child(self._durations, REQUEST_SECONDS, endpoint).observe(seconds)
+
+
+def _child(children: dict[str, Histogram], parent: Histogram, label: str) -> Histogram:
+    child = children.get(label)
+    if child is None:
+        child = children[label] = parent.labels(label)
+    return child
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format, summed over workers."""
+    return generate_latest(_registry())
+
+
+def inference_totals() -> tuple[int, float]:
+    """Requests that ran through the stages, and their average seconds, over all workers."""
+    metrics: Iterable[Metric] = _registry().collect() if _several_workers() else INFERENCE_SECONDS.collect()
+    count = seconds = 0.0
+    for metric in metrics:
+        for sample in metric.samples if metric.name == _INFERENCE_NAME else ():
+            count += sample.value if sample.name.endswith("_count") else 0.0
+            seconds += sample.value if sample.name.endswith("_sum") else 0.0
+    return int(count), seconds / count if count else 0.0
+
+
+def _several_workers() -> bool:
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+def _registry() -> CollectorRegistry:
+    if not _several_workers():
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

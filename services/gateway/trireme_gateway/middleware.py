@@ -1,0 +1,131 @@
+"""The one middleware that every request passes: identity, deadline, headers, metrics, access log.
+
+Pure ASGI: behind Starlette's BaseHTTPMiddleware a handler never learns that the client left.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trireme_common.errors import Code, TriremeError
+from trireme_gateway.context import RequestContext
+from trireme_gateway.errors import error_response
+from trireme_gateway.metrics import ACTIVE_REQUESTS, RequestMetrics
+
+logger = structlog.get_logger(__name__)
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_CLIENT_LEFT = 499
+
+
+class AccessLog:
+    """Counts a finished request and writes its line; serves HTTP and gRPC alike."""
+
+    def __init__(self) -> None:
+        self._metrics = RequestMetrics()
+
+    def begin(self) -> None:
+        """A request has arrived; `finish` is owed."""
+        ACTIVE_REQUESTS.inc()
+
+    def finish(self, context: RequestContext, status: str) -> None:
+        """`status` is the HTTP status or the name of the gRPC code. Nothing of the input is written."""
+        ACTIVE_REQUESTS.dec()
+        seconds = time.monotonic() - context.started
+        self._metrics.finished(context.endpoint, status, seconds)
+        logger.info(
+            "request",
+            endpoint=context.endpoint,
+            status=status,
+            latency_ms=round(seconds * 1000, 3),
+            confidence=context.confidence,
+            request_id=context.request_id,
+            model=context.model or None,
+            version=context.version or None,
+            items=context.items,
+            failed=context.failed,
+            cache=context.cache or None,
+        )
+
+
+class RequestMiddleware:
+    """Gives each request its RequestContext (`scope["trireme.context"]`) and sees it off."""
+
+    def __init__(
+        self, app: ASGIApp, *, timeout_seconds: float, access_log: AccessLog, draining: Callable[[], bool]
+    ) -> None:
+        self._app = app
+        self._timeout_seconds = timeout_seconds
+        self._access_log = access_log
+        self._draining = draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = scope["trireme.context"] = _context(Headers(scope=scope), self._timeout_seconds)
+        answer = _Answer(context, send, self._draining)
+        self._access_log.begin()
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:  # the last guard of a request: the caller gets an id, the log the traceback
+            logger.exception("request_failed", request_id=context.request_id)
+            if not answer.started:
+                error = TriremeError(Code.INTERNAL, f"internal error; request id {context.request_id}")
+                await error_response(scope["path"], error, context.request_id)(scope, receive, answer.send)
+        finally:
+            route = scope.get("route")
+            context.endpoint = getattr(route, "path", context.endpoint)
+            self._access_log.finish(context, str(answer.status))
+
+
+class _Answer:
+    """The way out of one request: adds the headers that every answer carries."""
+
+    def __init__(self, context: RequestContext, send: Send, draining: Callable[[], bool]) -> None:
+        self._context = context
+        self._send = send
+        self._draining = draining
+        self.status = _CLIENT_LEFT  # stands if no answer ever starts
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            self._add_headers(MutableHeaders(scope=message))
+        await self._send(message)
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        context = self._context
+        headers["x-request-id"] = context.request_id
+        headers["server-timing"] = _server_timing(context)
+        if context.version:
+            headers["x-model-version"] = context.version
+        if context.cache:
+            headers["x-cache"] = context.cache
+        if self._draining():
+            headers["connection"] = "close"
+
+
+def _server_timing(context: RequestContext) -> str:
+    parts = [f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in context.stage_seconds.items()]
+    parts.append(f"total;dur={(time.monotonic() - context.started) * 1000:.3f}")
+    return ", ".join(parts)
+
+
+def _context(headers: Headers, timeout_seconds: float) -> RequestContext:
+    given = headers.get("x-request-id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    timeout_ms = headers.get("x-request-timeout-ms", "")
+    if timeout_ms.isascii() and timeout_ms.isdigit() and len(timeout_ms) < 10:
+        timeout_seconds = min(timeout_seconds, int(timeout_ms) / 1000)
+    now = time.monotonic()
+    return RequestContext(request_id, now + timeout_seconds, now)

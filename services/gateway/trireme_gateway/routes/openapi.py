@@ -1,0 +1,124 @@
+"""Schemas of request bodies for /docs. Routes read bodies themselves, so they say here what they take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PROBLEM = {
+    "description": "What was wrong, as application/problem+json",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail", "code", "request_id"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "code": {"type": "string"},
+                    "request_id": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+_STRINGS = {"type": "array", "items": {"type": "string"}}
+_NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+
+
+def _extra(content: dict[str, Any], *statuses: str) -> dict[str, Any]:
+    responses = {status: _PROBLEM for status in ("400", "404", "413", "503", "504", *statuses)}
+    return {"requestBody": {"required": True, "content": content}, "responses": responses}
+
+
+def _json(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    return {"schema": schema, "example": example}
+
+
+PREDICT = _extra(
+    {
+        "application/json": _json(
+            {
+                "oneOf": [
+                    {
+                        "type": "object",
+                        "required": ["texts"],
+                        "additionalProperties": False,
+                        "properties": {"texts": {**_STRINGS, "minItems": 1, "maxItems": 100}},
+                    },
+                    {
+                        "type": "object",
+                        "required": ["data"],
+                        "additionalProperties": False,
+                        "properties": {"data": _NUMBERS},
+                    },
+                ]
+            },
+            {"texts": ["这家酒店非常好，服务热情"]},
+        ),
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary"}},
+            }
+        },
+    }
+)
+
+BATCH = _extra(
+    {
+        "application/json": _json(
+            {"type": "object", "required": ["texts"], "properties": {"texts": _STRINGS}},
+            {"texts": ["很好", "太差了"]},
+        ),
+        "application/x-ndjson": {"schema": {"type": "string"}, "example": '"很好"\n"太差了"\n'},
+    }
+)
+
+INSTANCES = _extra(
+    {
+        "application/json": _json(
+            {
+                "type": "object",
+                "required": ["instances"],
+                "properties": {
+                    "instances": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "oneOf": [
+                                {"type": "string"},
+                                _NUMBERS,
+                                {
+                                    "type": "object",
+                                    "required": ["b64"],
+                                    "additionalProperties": False,
+                                    "properties": {"b64": {"type": "string", "format": "byte"}},
+                                },
+                            ]
+                        },
+                    }
+                },
+            },
+            {"instances": ["这家酒店非常好，服务热情"]},
+        )
+    }
+)
+
+RAW_ITEM = _extra(
+    {
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "text/plain": {"schema": {"type": "string"}},
+        "application/json": {"schema": {"oneOf": [{"type": "string"}, _NUMBERS]}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            }
+        },
+    },
+    "415",
+)

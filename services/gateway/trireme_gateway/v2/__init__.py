@@ -1,0 +1,1 @@
+"""The Open Inference Protocol as the gateway speaks it, whatever the transport."""

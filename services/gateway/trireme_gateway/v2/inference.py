@@ -1,0 +1,103 @@
+"""The use case behind /v2/.../infer and ModelInfer: tensors in, tensors out, pipeline or bare model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trireme_common.errors import Code, TriremeError
+from trireme_common.tensors import Tensor
+from trireme_gateway.answers import Answer
+from trireme_gateway.catalog import Catalog, Route
+from trireme_gateway.context import RequestContext
+from trireme_gateway.pipeline import Pipeline
+from trireme_gateway.prediction import predict
+from trireme_gateway.v2.classification import classify
+from trireme_gateway.v2.pipeline_tensors import decode_items, encode_answers
+from trireme_gateway.v2.requests import InferRequest, InferResponse
+from trireme_gateway.v2.signature import Signature, signature_of
+
+
+class Backends(Protocol):
+    """What of the gateway's services the protocol needs."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def pipeline(self) -> Pipeline: ...
+
+
+async def infer(
+    services: Backends, name: str, version: str | None, request: InferRequest, context: RequestContext
+) -> InferResponse:
+    """Answers a request. Raises TriremeError; a failing item fails the whole request."""
+    route = resolve(services.catalog, name, version)
+    context.model, context.version = route.model, route.version
+    _shorten(context, request.timeout_microseconds)
+    signature = signature_of(route)
+    signature.check_outputs(request.outputs)
+    counts = [output.classification for output in request.outputs]
+    if route.bare:
+        outputs = await services.pipeline.infer(route, signature.in_order(request.inputs), context)
+    else:
+        items = decode_items(route, signature, request.inputs)
+        outputs = encode_answers(
+            route, _all_or_error(await predict(services.pipeline, route, items, context))
+        )
+    selected = _select(route, signature, request, counts, outputs)
+    return InferResponse(route.name, route.version, selected, request.id)
+
+
+def resolve(catalog: Catalog, name: str, version: str | None) -> Route:
+    """As `Catalog.resolve`, with the message that Triton's clients know for an unknown model."""
+    try:
+        return catalog.resolve(name, version or None)
+    except TriremeError as error:
+        if error.code is not Code.MODEL_NOT_FOUND:
+            raise
+        known = catalog.versions(name)
+        which = f"'{name}' version {version}" if known else f"'{name}'"
+        choices = (
+            f"versions: {', '.join(known)}" if known else f"models: {', '.join(catalog.names()) or 'none'}"
+        )
+        raise TriremeError(
+            Code.MODEL_NOT_FOUND, f"Request for unknown model: {which} is not found; {choices}"
+        ) from error
+
+
+def _shorten(context: RequestContext, microseconds: int) -> None:
+    if microseconds:
+        context.deadline = min(context.deadline, context.started + microseconds / 1e6)
+
+
+def _all_or_error(outcomes: Sequence[Answer | TriremeError]) -> list[Answer]:
+    answers: list[Answer] = []
+    for at, outcome in enumerate(outcomes):
+        if isinstance(outcome, TriremeError):
+            raise TriremeError(outcome.code, f"item {at}: {outcome.detail}")
+        answers.append(outcome)
+    return answers
+
+
+def _select(
+    route: Route,
+    signature: Signature,
+    request: InferRequest,
+    counts: Sequence[int],
+    outputs: Sequence[Tensor],
+) -> tuple[Tensor, ...]:
+    """The outputs that were asked for, in that order, as classes where that was asked for."""
+    if not request.outputs:
+        return tuple(outputs)
+    by_name = {tensor.name: tensor for tensor in outputs}
+    labels = route.descriptor.labels
+    selected = []
+    for wanted, count in zip(request.outputs, counts, strict=True):
+        tensor = by_name.get(wanted.name)
+        if tensor is None:
+            raise TriremeError(
+                Code.INTERNAL, f"model '{route.name}' did not answer its output '{wanted.name}'"
+            )
+        selected.append(classify(tensor, count, labels, batched=signature.batched) if count else tensor)
+    return tuple(selected)

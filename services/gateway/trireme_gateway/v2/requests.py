@@ -1,0 +1,97 @@
+"""An inference request and its answer, as every transport of the protocol has them in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from trireme_common.errors import Code, TriremeError
+from trireme_common.tensors import Tensor
+
+Parameter = bool | int | float | str
+Parameters = Mapping[str, Parameter]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedOutput:
+    """One output that the caller named."""
+
+    name: str
+    parameters: Parameters = field(default_factory=dict)
+
+    @property
+    def classification(self) -> int:
+        """How many classes to answer instead of the tensor; 0 answers the tensor.
+
+        Raises TriremeError(INVALID_ARGUMENT) for anything but a whole number from 0 on.
+        """
+        return whole_number(self.parameters, "classification", f"output '{self.name}': ")
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """`outputs` empty asks for all of them. Raises TriremeError(INVALID_ARGUMENT) for a name given twice."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[RequestedOutput, ...] = ()
+    parameters: Parameters = field(default_factory=dict)
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        _refuse_twice("input", (tensor.name for tensor in self.inputs))
+        _refuse_twice("output", (output.name for output in self.outputs))
+
+    @property
+    def timeout_microseconds(self) -> int:
+        """Time that the caller gives the request; 0 where it names none."""
+        return whole_number(self.parameters, "timeout")
+
+    def wants_binary(self, name: str) -> bool:
+        """Whether an output goes back as bytes behind the JSON: its own parameter, else the request's."""
+        for output in self.outputs:
+            if output.name == name and "binary_data" in output.parameters:
+                return _flag(output.parameters, "binary_data", f"output '{name}': ")
+        return _flag(self.parameters, "binary_data_output")
+
+
+@dataclass(frozen=True, slots=True)
+class InferResponse:
+    """Outputs in the order in which they were asked for, else in the model's own."""
+
+    model_name: str
+    model_version: str
+    outputs: tuple[Tensor, ...]
+    id: str = ""
+
+
+def whole_number(parameters: Parameters, key: str, where: str = "") -> int:
+    """Value of a parameter that counts something, 0 where it is absent."""
+    value = parameters.get(key, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TriremeError(
+            Code.INVALID_ARGUMENT, f"{where}parameter '{key}' must be a whole number, 0 or more"
+        )
+    return value
+
+
+def refuse_shared_memory(parameters: Parameters, where: str) -> None:
+    """Raises TriremeError(INVALID_ARGUMENT) for data that lies in shared memory."""
+    if "shared_memory_region" in parameters:
+        raise TriremeError(
+            Code.INVALID_ARGUMENT, f"{where}: shared memory is not available here; send the data itself"
+        )
+
+
+def _flag(parameters: Parameters, key: str, where: str = "") -> bool:
+    value = parameters.get(key, False)
+    if not isinstance(value, bool):
+        raise TriremeError(Code.INVALID_ARGUMENT, f"{where}parameter '{key}' must be true or false")
+    return value
+
+
+def _refuse_twice(kind: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise TriremeError(Code.INVALID_ARGUMENT, f"{kind} '{name}' is given twice")
+        seen.add(name)

@@ -1,0 +1,68 @@
+"""One gateway process: HTTP on an inherited or own socket, and the streams to the stages."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+
+import structlog
+
+from trireme_common.grpc_server import GrpcServer
+from trireme_common.stage_stream import cancel_and_wait
+from trireme_gateway.app import create_app
+from trireme_gateway.bootstrap import Draining, open_services
+from trireme_gateway.grpc_front import build_front
+from trireme_gateway.http_server import HttpServer
+from trireme_gateway.middleware import AccessLog
+from trireme_gateway.services import Services
+from trireme_gateway.settings import GatewaySettings
+
+_READINESS_SECONDS = 0.2
+
+logger = structlog.get_logger(__name__)
+
+
+async def serve_worker(
+    settings: GatewaySettings, http_socket: socket.socket, grpc_port: int, stop: asyncio.Event
+) -> None:
+    """Serves until `stop` is set.
+
+    Order of the end: readiness 503 and `connection: close` on every answer while requests are still
+    taken, then the listeners, then the requests under way, then the streams to the stages.
+    """
+    draining = Draining()
+    access_log = AccessLog()
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(open_services(settings, draining))
+        handlers, names = build_front(services, access_log)
+        front = GrpcServer(settings.host, grpc_port, handlers, names, share_port=settings.workers > 1)
+        server = HttpServer(create_app(services, access_log), grace_seconds=settings.grace_seconds)
+        await front.start()
+        mirror = asyncio.create_task(_mirror_readiness(services, front))
+        stack.push_async_callback(cancel_and_wait, mirror)
+        serving = asyncio.create_task(server.run_on(http_socket))
+        port = http_socket.getsockname()[1]
+        logger.info("listening", host=settings.host, http_port=port, grpc_port=front.port)
+        await stop.wait()
+        mirror.cancel()
+        draining.begun = True
+        await asyncio.gather(
+            front.stop(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds),
+            _stop_http(server, serving, settings.drain_seconds),
+        )
+
+
+async def _mirror_readiness(services: Services, front: GrpcServer) -> None:
+    """Keeps grpc.health.v1 in step with what /readyz says."""
+    known = False
+    while True:
+        if services.catalog.ready != known:
+            known = services.catalog.ready
+            await front.set_ready(known)
+        await asyncio.sleep(_READINESS_SECONDS)
+
+
+async def _stop_http(server: HttpServer, serving: asyncio.Task[None], drain_seconds: float) -> None:
+    await asyncio.sleep(drain_seconds)
+    await server.stop(serving)

@@ -1,0 +1,48 @@
+"""The classification extension."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.gateway.v2.fakes import LABELS, bytes_of
+from trireme_common.errors import TriremeError
+from trireme_common.tensors import Tensor
+from trireme_gateway.v2.classification import classify
+
+
+def test_the_largest_come_first_row_by_row() -> None:
+    tensor = Tensor.of("y", np.array([[0.25, 0.5, 0.125], [3.0, 1.0, 2.0]], dtype=np.float32))
+    classes = classify(tensor, 2, LABELS, batched=True)
+    assert (classes.datatype, classes.shape) == ("BYTES", (2, 2))
+    assert bytes_of(classes) == [
+        b"0.500000:1:neutral",
+        b"0.250000:0:negative",
+        b"3.000000:0:negative",
+        b"2.000000:2:positive",
+    ]
+
+
+def test_without_a_batch_the_whole_tensor_is_one_row() -> None:
+    tensor = Tensor.of("y", np.array([[1, 5], [7, 2]], dtype=np.uint8))
+    classes = classify(tensor, 10, LABELS, batched=False)
+    assert classes.shape == (4,)
+    assert bytes_of(classes) == [b"7:2", b"5:1", b"2:3", b"1:0"]
+
+
+def test_bf16_is_understood_and_equal_values_keep_their_order() -> None:
+    tensor = Tensor("y", "BF16", (1, 3), b"\x80\x3f\x80\x3f\x00\x40")
+    classes = classify(tensor, 3, (), batched=True)
+    assert bytes_of(classes) == [b"2.000000:2", b"1.000000:0", b"1.000000:1"]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0,)])
+def test_empty_tensors_have_no_classes(shape: tuple[int, ...]) -> None:
+    classes = classify(Tensor("y", "FP32", shape, b""), 2, LABELS, batched=True)
+    assert bytes_of(classes) == []
+    assert 0 in classes.shape
+
+
+def test_texts_have_no_order() -> None:
+    with pytest.raises(TriremeError, match="classification needs numbers"):
+        classify(Tensor("y", "BYTES", (0,), b""), 1, (), batched=True)
