@@ -1,0 +1,1 @@
+"""Inference: tensors to tensors, batched across callers, on CPU or GPU."""

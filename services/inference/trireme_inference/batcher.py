@@ -1,0 +1,247 @@
+"""Enforces the batch policy on an event loop: the queue's bound, deadlines, instances, delivery.
+
+All state belongs to the loop; only `Execution.run` happens on the instances' threads. A request is
+answered once, through its sink, and all answers of a batch reach a sink in one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from trireme_common.errors import Code, TriremeError
+from trireme_inference.batch_policy import Batch, BatchPolicy, BatchQueue
+from trireme_inference.deadlines import DeadlineHeap
+from trireme_inference.observer import BatchReport, Observer, Silent
+from trireme_inference.requests import Answer, Request, Sink
+from trireme_inference.slicing import cut
+from trireme_inference.worker_pool import WorkerPool
+
+logger = structlog.get_logger(__name__)
+
+Run = Callable[[Sequence[Request]], list[Answer]]
+
+_SWEEP_SECONDS = 0.05
+_LONGEST_ALARM_SECONDS = 3600.0
+_NEWEST_RUN_WEIGHT = 0.2
+_DETAILS = {
+    Code.DEADLINE_EXCEEDED: "the request's time was up before its answer was ready",
+    Code.CANCELLED: "the caller left",
+    Code.OVERLOADED: "too many requests wait for this model",
+    Code.MODEL_NOT_READY: "the model version is being unloaded",
+    Code.INTERNAL: "internal error",
+}
+
+
+class Batcher:
+    """Schedules the requests of one model version. May be made in any thread; used on `loop` alone."""
+
+    def __init__(
+        self,
+        run: Run,
+        policy: BatchPolicy,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        instances: int = 1,
+        max_queue_size: int = 4096,
+        observer: Observer | None = None,
+        name: str = "model",
+    ) -> None:
+        self._run = run
+        self._policy = policy
+        self._loop = loop
+        self._max_queue_size = max_queue_size
+        self._observer: Observer = observer or Silent()
+        self._queue: BatchQueue[Request] = BatchQueue(policy)
+        self._deadlines = DeadlineHeap()
+        self._pool = WorkerPool(instances, name)
+        self._idle = self._instances = instances
+        self._queued = 0
+        self._run_seconds = 0.0
+        self._swept = -math.inf
+        self._pump_scheduled = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
+        self._closing = False
+        self._empty = asyncio.Event()
+
+    @property
+    def pending(self) -> int:
+        """Requests (or slices of long ones) that wait for an instance."""
+        return self._queued
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queues requests that arrived together; each is answered through its sink, refusals included."""
+        now = time.monotonic()
+        refused: list[Answer] = []
+        for request in requests:
+            error = self._refusal(request, now)
+            if error is not None:
+                refused.append(Answer(request, error=error))
+            elif request.rows <= self._policy.max_rows:
+                self._enqueue(request)
+            else:
+                for piece in cut(request, self._policy.max_rows):
+                    self._enqueue(piece)
+        if refused:
+            self._deliver(refused)
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            # Requests of other streams that are ready in this turn of the loop ride along.
+            self._loop.call_soon(self._pump)
+
+    async def close(self, grace_seconds: float = 30.0) -> None:
+        """Answers what waits, without delay, and ends the instances. What is left after the grace fails."""
+        self._closing = True
+        self._pump()
+        try:
+            async with asyncio.timeout(grace_seconds):
+                while self._queued or self._idle < self._instances:
+                    self._empty.clear()
+                    await self._empty.wait()
+        except TimeoutError:
+            logger.error("instances_left_busy", count=self._instances - self._idle)
+            self._fail(self._deadlines.pop_expired(math.inf), Code.MODEL_NOT_READY)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._pool.close()
+
+    def _refusal(self, request: Request, now: float) -> TriremeError | None:
+        if self._closing:
+            return _error(Code.MODEL_NOT_READY)
+        if request.deadline <= now:
+            return _error(Code.DEADLINE_EXCEEDED)
+        needed = -(-request.rows // self._policy.max_rows)
+        if needed > self._max_queue_size:
+            most = self._max_queue_size * self._policy.max_rows
+            return TriremeError(
+                Code.INVALID_ARGUMENT, f"{request.rows} rows; the model takes at most {most} at a time"
+            )
+        if self._queued + needed > self._max_queue_size and now - self._swept > _SWEEP_SECONDS:
+            self._swept = now
+            self._queue.sweep(now)
+            self._answer_gone()
+        return _error(Code.OVERLOADED) if self._queued + needed > self._max_queue_size else None
+
+    def _enqueue(self, request: Request) -> None:
+        self._queue.add(request.shapes, request)
+        self._queued += 1
+        self._deadlines.add(request)
+
+    def _pump(self) -> None:
+        """Gives every idle instance the batch that is ripe, and sets the alarm for what is not."""
+        self._pump_scheduled = False
+        while self._idle and self._queued:
+            now = time.monotonic()
+            batch = self._queue.take(now, run_seconds=self._run_seconds, drain=self._closing)
+            self._answer_gone()
+            if batch is None:
+                break
+            self._queued -= len(batch.requests)
+            self._idle -= 1
+            self._pool.submit(partial(self._work, batch))
+        self._set_alarm()
+        if self._closing:
+            self._empty.set()
+
+    def _work(self, batch: Batch[Request]) -> None:
+        """On an instance's thread."""
+        try:
+            answers = self._run(batch.requests)
+        except Exception:  # Execution answers what a model does wrong; this is a defect of ours
+            logger.exception("batch_failed")
+            answers = [Answer(request, error=_error(Code.INTERNAL)) for request in batch.requests]
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            self._loop.call_soon_threadsafe(self._finished, batch, answers)
+
+    def _finished(self, batch: Batch[Request], answers: list[Answer]) -> None:
+        self._idle += 1
+        self._pump()
+        if answers:
+            newest = answers[0].compute_seconds
+            self._run_seconds += _NEWEST_RUN_WEIGHT * (newest - self._run_seconds)
+            self._report(batch, answers)
+        if len(answers) < len(batch.requests):
+            self._answer_left_out(batch, answers)
+        self._deliver(answers)
+
+    def _answer_left_out(self, batch: Batch[Request], answers: list[Answer]) -> None:
+        """Members that had gone before the run: their callers left, or their time was up."""
+        answered = {answer.request for answer in answers}
+        self._settle_gone([request for request in batch.requests if request not in answered])
+
+    def _answer_gone(self) -> None:
+        gone = self._queue.take_gone()
+        self._queued -= len(gone)
+        if gone:
+            self._settle_gone(gone)
+
+    def _settle_gone(self, requests: Sequence[Request]) -> None:
+        self._fail([request for request in requests if request.caller.cancelled], Code.CANCELLED)
+        self._fail([request for request in requests if not request.caller.cancelled], Code.DEADLINE_EXCEEDED)
+
+    def _fail(self, requests: Sequence[Request], code: Code) -> None:
+        if requests:
+            error = _error(code)
+            self._deliver([Answer(request, error=error) for request in requests])
+
+    def _deliver(self, answers: Sequence[Answer]) -> None:
+        by_sink: dict[Sink, list[Answer]] = {}
+        for answer in answers:
+            request = answer.request
+            if request.answered:
+                continue
+            request.answered = True
+            if request.parts:
+                request.parts = ()
+            by_sink.setdefault(request.sink, []).append(answer)
+            if answer.error is not None:
+                self._observer.failures(answer.error.code, 1)
+        for sink, theirs in by_sink.items():
+            sink.deliver(theirs)
+
+    def _set_alarm(self) -> None:
+        """One timer for the earliest of all deadlines and, while an instance is idle, the policy's delay."""
+        at = self._deadlines.next()
+        if self._idle and self._queued:
+            at = min(at, self._queue.due(run_seconds=self._run_seconds))
+        if at >= self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        # uvloop's timers count whole milliseconds, and one that fires early would spin.
+        delay = math.ceil(min(max(0.0, at - time.monotonic()), _LONGEST_ALARM_SECONDS) * 1000) / 1000
+        self._alarm_at = at
+        self._alarm = self._loop.call_later(delay, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, math.inf
+        expired = self._deadlines.pop_expired(time.monotonic())
+        self._fail(expired, Code.DEADLINE_EXCEEDED)
+        self._pump()
+
+    def _report(self, batch: Batch[Request], answers: list[Answer]) -> None:
+        now = time.monotonic()
+        good = [answer for answer in answers if answer.error is None and not answer.request.answered]
+        self._observer.batch(
+            BatchReport(
+                reason=batch.reason,
+                batch_rows=batch.rows,
+                requests=len(good),
+                rows=sum(answer.request.rows for answer in good),
+                oldest_wait_seconds=answers[0].queue_seconds,
+                queue_seconds=sum(answer.queue_seconds for answer in good),
+                total_seconds=sum(now - answer.request.arrived for answer in good),
+                compute_seconds=answers[0].compute_seconds,
+            )
+        )
+
+
+def _error(code: Code) -> TriremeError:
+    return TriremeError(code, _DETAILS[code])

@@ -1,0 +1,211 @@
+"""Between protobuf messages and the domain: the stream's payloads and the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from trireme_common.errors import Code, TriremeError
+from trireme_common.stage_state import TensorInfo
+from trireme_common.tensors import Tensor, decode_bytes, decode_tensors, dtype_of, encode_bytes
+from trireme_inference.requests import Shapes
+from trireme_inference.signature import Signature
+from trireme_protos.inference import grpc_service_pb2 as oip
+from trireme_protos.trireme.v1 import envelope_pb2
+
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+_CHECKED = ("BYTES", "BOOL")  # their bytes can be wrong although their number is right
+_MOST_TEMPLATES = 1024
+_TENSORS_FIELD = b"\x0a"  # field 1 of Tensors, length-delimited
+_DATA_FIELD = b"\x22"  # field 4 of Tensor, length-delimited
+
+
+class PayloadCodec:
+    """An item's payload, a serialised `trireme.v1.Tensors`, for the tensors of one signature.
+
+    Everything but a tensor's bytes is the same for every item of equal shapes. On the way out those
+    heads are made once, and a payload is one join. On the way in a payload that has the length and
+    the heads of one that was checked before needs no parsing and no check: its parts are slices.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        self._known: dict[int, _Template] = {}
+        self._heads: dict[Shapes, tuple[bytes, ...]] = {}
+        self._plain_inputs = all(info.datatype not in _CHECKED for info in signature.inputs)
+        self._plain_outputs = all(info.datatype != "BYTES" for info in signature.outputs)
+
+    def decode(self, payload: bytes) -> tuple[tuple[bytes, ...], Shapes, int]:
+        """Parts, shapes and rows of a Request. Raises TriremeError as `Signature.check` does."""
+        template = self._known.get(len(payload))
+        if template is not None:
+            parts = template.cut(payload)
+            if parts is not None:
+                return parts, template.shapes, template.rows
+        tensors = decode_tensors(payload)
+        checked = self._signature.check(tensors)
+        if self._plain_inputs:
+            self._learn(payload, tensors, *checked)
+        return checked
+
+    def encode(self, shapes: Shapes, parts: Sequence[bytes | memoryview]) -> bytes:
+        """Payload of the signature's outputs."""
+        heads = self._heads.get(shapes)
+        if heads is None:
+            infos = self._signature.outputs
+            heads = tuple(
+                _head(info.name, info.datatype, shape, len(part))
+                for info, shape, part in zip(infos, shapes, parts, strict=True)
+            )
+            if self._plain_outputs and len(self._heads) < _MOST_TEMPLATES:
+                self._heads[shapes] = heads
+        if len(parts) == 1:
+            return b"".join((heads[0], parts[0]))
+        return b"".join(piece for pair in zip(heads, parts, strict=True) for piece in pair)
+
+    def _learn(
+        self, payload: bytes, tensors: Sequence[Tensor], parts: tuple[bytes, ...], shapes: Shapes, rows: int
+    ) -> None:
+        template = _Template(
+            tuple(_head(tensor.name, tensor.datatype, tensor.shape, len(tensor.data)) for tensor in tensors),
+            tuple(len(tensor.data) for tensor in tensors),
+            shapes,
+            rows,
+        )
+        # A sender may order fields or inputs in its own way; its payloads are then parsed each time.
+        if template.cut(payload) == parts and len(self._known) < _MOST_TEMPLATES:
+            self._known[len(payload)] = template
+
+
+class _Template:
+    """What all payloads of one length and equal shapes have in common."""
+
+    __slots__ = ("_heads", "_lengths", "rows", "shapes")
+
+    def __init__(self, heads: tuple[bytes, ...], lengths: tuple[int, ...], shapes: Shapes, rows: int) -> None:
+        self._heads = heads
+        self._lengths = lengths
+        self.shapes = shapes
+        self.rows = rows
+
+    def cut(self, payload: bytes) -> tuple[bytes, ...] | None:
+        """Bytes of every tensor; None where the payload has other heads."""
+        parts = []
+        position = 0
+        for head, length in zip(self._heads, self._lengths, strict=True):
+            if not payload.startswith(head, position):
+                return None
+            position += len(head)
+            parts.append(payload[position : position + length])
+            position += length
+        return tuple(parts) if position == len(payload) else None
+
+
+def _head(name: str, datatype: str, shape: tuple[int, ...], length: int) -> bytes:
+    inner = envelope_pb2.Tensor(name=name, datatype=datatype, shape=shape).SerializeToString()
+    inner += _DATA_FIELD + _varint(length)
+    return _TENSORS_FIELD + _varint(len(inner) + length) + inner
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def infer_inputs(request: oip.ModelInferRequest) -> tuple[Tensor, ...]:
+    """Inputs of a ModelInfer request, from raw or typed contents. Raises TriremeError(INVALID_ARGUMENT)."""
+    raw = request.raw_input_contents
+    if not raw:
+        return tuple(_typed_tensor(tensor) for tensor in request.inputs)
+    if len(raw) != len(request.inputs):
+        raise TriremeError(
+            Code.INVALID_ARGUMENT,
+            f"{len(raw)} raw_input_contents for {len(request.inputs)} inputs; one each is expected",
+        )
+    both = [tensor.name for tensor in request.inputs if tensor.HasField("contents")]
+    if both:
+        raise TriremeError(Code.INVALID_ARGUMENT, f"input '{both[0]}' has contents beside raw_input_contents")
+    return tuple(
+        Tensor(tensor.name, tensor.datatype, tuple(tensor.shape), data)
+        for tensor, data in zip(request.inputs, raw, strict=True)
+    )
+
+
+def _typed_tensor(tensor: oip.ModelInferRequest.InferInputTensor) -> Tensor:
+    field = _CONTENTS.get(tensor.datatype)
+    if field is None:
+        raise TriremeError(
+            Code.INVALID_ARGUMENT,
+            f"input '{tensor.name}': {tensor.datatype!r} has no typed contents; send raw ones",
+        )
+    strange = [other.name for other, _ in tensor.contents.ListFields() if other.name != field]
+    if strange:
+        raise TriremeError(
+            Code.INVALID_ARGUMENT,
+            f"input '{tensor.name}': {tensor.datatype} is expected in {field}, not {strange[0]}",
+        )
+    values: Any = getattr(tensor.contents, field)
+    dtype = dtype_of(tensor.datatype)
+    if dtype is None:
+        data = encode_bytes(values)
+    else:
+        try:
+            data = np.array(list(values), dtype=dtype).tobytes()
+        except OverflowError as error:
+            raise TriremeError(
+                Code.INVALID_ARGUMENT, f"input '{tensor.name}': a value does not fit into {tensor.datatype}"
+            ) from error
+    return Tensor(tensor.name, tensor.datatype, tuple(tensor.shape), data)
+
+
+def infer_response(
+    request: oip.ModelInferRequest, version: str, outputs: Sequence[Tensor]
+) -> oip.ModelInferResponse:
+    """Answer to `request`: the requested outputs, typed if the request was and every datatype allows it."""
+    wanted = [output.name for output in request.outputs]
+    chosen = [tensor for tensor in outputs if tensor.name in wanted] if wanted else list(outputs)
+    typed = not request.raw_input_contents and all(tensor.datatype in _CONTENTS for tensor in chosen)
+    response = oip.ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
+    for tensor in chosen:
+        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        if typed:
+            getattr(output.contents, _CONTENTS[tensor.datatype]).extend(_values(tensor))
+        else:
+            response.raw_output_contents.append(tensor.data)
+    return response
+
+
+def check_requested(request: oip.ModelInferRequest, outputs: Iterable[TensorInfo]) -> None:
+    """Raises TriremeError(INVALID_ARGUMENT) for a requested output that the model does not have."""
+    known = [info.name for info in outputs]
+    for output in request.outputs:
+        if output.name not in known:
+            raise TriremeError(
+                Code.INVALID_ARGUMENT, f"unknown output '{output.name}'; the model gives {', '.join(known)}"
+            )
+
+
+def _values(tensor: Tensor) -> list[Any]:
+    if tensor.datatype == "BYTES":
+        return decode_bytes(tensor.name, tensor.data)
+    values: list[Any] = tensor.array().ravel().tolist()
+    return values

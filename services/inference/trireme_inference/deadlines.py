@@ -1,0 +1,41 @@
+"""The deadlines of everything under way: an expired request is answered on time, device busy or not."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+
+from trireme_inference.requests import Request
+
+_SPARE = 256
+
+
+class DeadlineHeap:
+    """Earliest deadline first. Requests that were answered are forgotten as they come up, or together
+    once they outnumber the others, so that memory follows what is under way."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Request]] = []
+        self._numbers = itertools.count()
+        self._tidy_at = _SPARE
+
+    def add(self, request: Request) -> None:
+        if len(self._heap) > self._tidy_at:
+            self._heap = [entry for entry in self._heap if not entry[2].answered]
+            heapq.heapify(self._heap)
+            self._tidy_at = 2 * len(self._heap) + _SPARE
+        heapq.heappush(self._heap, (request.deadline, next(self._numbers), request))
+
+    def next(self) -> float:
+        """Earliest deadline of a request that is not answered; infinity where there is none."""
+        while self._heap and self._heap[0][2].answered:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else math.inf
+
+    def pop_expired(self, now: float) -> list[Request]:
+        """Requests not answered whose deadline has passed, each handed out once."""
+        expired = []
+        while self.next() <= now and self._heap:
+            expired.append(heapq.heappop(self._heap)[2])
+        return expired

@@ -1,0 +1,65 @@
+"""Runs a batch on the backend so that every request gets its own outcome: a batch that fails is run
+again in halves, until the request that makes it fail stands alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from trireme_common.errors import Code, TriremeError
+from trireme_inference.backend import Backend, RunError
+from trireme_inference.requests import Answer, Request
+from trireme_inference.signature import Signature
+
+logger = structlog.get_logger(__name__)
+
+
+class Execution:
+    """Synchronous, called from the instances' threads."""
+
+    def __init__(
+        self, model: str, backend: Backend, signature: Signature, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._model = model
+        self._backend = backend
+        self._signature = signature
+        self._clock = clock
+
+    def run(self, batch: Sequence[Request]) -> list[Answer]:
+        """Answers the members that have not gone, in order; the others are left out.
+
+        `batch` holds requests of equal shapes, and a single one where the model does not batch.
+        """
+        started = self._clock()
+        alive = [request for request in batch if not request.gone(started)]
+        if not alive:
+            return []
+        try:
+            outputs = self._backend.run(self._signature.feed(alive), self._signature.fetch)
+            pieces = self._signature.split(outputs, [request.rows for request in alive])
+        except Exception as error:  # a runtime may raise anything; the batch is taken apart
+            return self._take_apart(alive, error, started)
+        seconds = self._clock() - started
+        return [
+            Answer(request, parts, shapes, None, started - request.arrived, seconds)
+            for request, (parts, shapes) in zip(alive, pieces, strict=True)
+        ]
+
+    def _take_apart(self, batch: list[Request], error: Exception, started: float) -> list[Answer]:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            return [*self.run(batch[:middle]), *self.run(batch[middle:])]
+        request = batch[0]
+        detail = error.detail if isinstance(error, RunError) else "the model failed on this input"
+        # What the runtime says may quote the input: the log names the model's part of it only.
+        logger.warning(
+            "model_failed",
+            model=self._model,
+            kind=type(error).__name__,
+            detail=detail,
+            request_id=request.request_id,
+        )
+        failure = TriremeError(Code.MODEL_FAILED, detail)
+        return [Answer(request, (), (), failure, started - request.arrived, self._clock() - started)]

@@ -1,0 +1,162 @@
+"""ONNX Runtime behind the backend port, on the CPU or on CUDA."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from trireme_common.errors import SpecError
+from trireme_common.stage_state import TensorInfo
+from trireme_common.tensors import Array
+from trireme_inference.backend import OpenOptions, RunError
+from trireme_inference.onnx_scan import check_external_data
+
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+_FATAL = 4
+
+_DATATYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+_NODE = re.compile(r"while running (\w{1,64}) node")
+
+
+def cuda_built_in() -> bool:
+    """True where this onnxruntime has the CUDA provider."""
+    return _CUDA in onnxruntime.get_available_providers()
+
+
+class OnnxBackend:
+    """One session; ONNX Runtime lets several threads run it at once."""
+
+    platform = "onnxruntime_onnx"
+
+    def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
+        self.device = device
+        self._session = session
+        self.inputs = tuple(_info(node) for node in session.get_inputs())
+        self.outputs = tuple(_info(node) for node in session.get_outputs())
+        self._texts = frozenset(info.name for info in self.inputs if info.datatype == "BYTES")
+
+    def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
+        if self._texts:
+            feed = {
+                name: _to_text(name, array) if name in self._texts else array for name, array in feed.items()
+            }
+        try:
+            outputs = self._session.run(fetch, feed)
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            raise RunError(_explain(error)) from error
+        return [
+            _from_text(output) if output.dtype == np.object_ else output
+            for output in map(np.asarray, outputs)
+        ]
+
+    def close(self) -> None:
+        del self._session
+
+
+def open_onnx(directory: Path, options: OpenOptions) -> OnnxBackend:
+    """Opens `directory`/model.onnx. Raises SpecError where it cannot be served on that device."""
+    path = directory / "model.onnx"
+    if not path.is_file():
+        raise SpecError(f"{path} is missing; backend 'onnxruntime' serves that file")
+    check_external_data(path)
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), _session_options(options), providers=_providers(options), enable_fallback=False
+        )
+    except Exception as error:  # as above
+        raise SpecError(f"{path}: ONNX Runtime refuses the model: {_first_line(error)}") from error
+    if options.device != "cpu" and _CUDA not in session.get_providers():
+        raise SpecError(
+            f"device {options.device}: ONNX Runtime could not start CUDA; its libraries are missing or old"
+        )
+    return OnnxBackend(session, options.device)
+
+
+def _session_options(options: OpenOptions) -> Any:
+    made = onnxruntime.SessionOptions()
+    made.intra_op_num_threads = options.threads
+    made.inter_op_num_threads = 1
+    made.enable_cpu_mem_arena = options.cpu_arena
+    # A plan is kept for every shape that was ever seen: batches would make it grow for ever.
+    made.enable_mem_pattern = False
+    # Its messages quote the input; what a caller may know is in the exception.
+    made.log_severity_level = _FATAL
+    # Waiting threads that spin take the cores of the other processes of the pod.
+    made.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    made.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return made
+
+
+def _providers(options: OpenOptions) -> list[str | tuple[str, dict[str, str]]]:
+    if options.device == "cpu":
+        return [_CPU]
+    if not cuda_built_in():
+        raise SpecError(f"device {options.device}: this onnxruntime is built without CUDA; use the GPU image")
+    cuda = {
+        "device_id": options.device.partition(":")[2],
+        # Twice the memory at every growth would take from the other models what this one never uses.
+        "arena_extend_strategy": "kSameAsRequested",
+        # The exhaustive search costs seconds for every new shape, and batches have many shapes.
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
+    if options.gpu_memory_limit_bytes:
+        cuda["gpu_mem_limit"] = str(options.gpu_memory_limit_bytes)
+    return [(_CUDA, cuda), _CPU]
+
+
+def _info(node: Any) -> TensorInfo:
+    datatype = _DATATYPES.get(node.type)
+    if datatype is None:
+        raise SpecError(f"tensor '{node.name}' is of type {node.type}, which this build cannot pass on")
+    shape: Sequence[int | str | None] = node.shape
+    return TensorInfo(node.name, datatype, tuple(size if isinstance(size, int) else -1 for size in shape))
+
+
+def _to_text(name: str, array: Array) -> Array:
+    try:
+        elements = [element.decode() for element in array.ravel().tolist()]
+    except UnicodeDecodeError as error:
+        raise RunError(f"input '{name}': the model takes UTF-8 text") from error
+    text = np.empty(len(elements), dtype=object)
+    text[:] = elements
+    return text.reshape(array.shape)
+
+
+def _from_text(array: Array) -> Array:
+    elements = np.empty(array.size, dtype=object)
+    elements[:] = [
+        element.encode() if isinstance(element, str) else element for element in array.ravel().tolist()
+    ]
+    return elements.reshape(array.shape)
+
+
+def _explain(error: Exception) -> str:
+    """What may be told of a failed run: the kind of node, never the message, which quotes the input."""
+    node = _NODE.search(str(error))
+    return (
+        f"the model failed on this input, in a node {node[1]}" if node else "the model failed on this input"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:500]

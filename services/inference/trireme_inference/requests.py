@@ -1,0 +1,68 @@
+"""What travels through the scheduler: a request for one run, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trireme_common.errors import TriremeError
+
+if TYPE_CHECKING:
+    from trireme_inference.signature import Signature
+
+
+class Caller(Protocol):
+    """Who waits for an answer."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True once nobody waits any more."""
+
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class Sink(Protocol):
+    """Takes the answers of one batch that belong to it, in one call, in the order of the batch."""
+
+    def deliver(self, answers: Sequence[Answer]) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """Checked input of one item. Times are seconds of the monotonic clock."""
+
+    parts: tuple[bytes, ...]
+    """Raw bytes of every input, in the model's order."""
+    shapes: Shapes
+    """Shape of every input without the batch dimension (with it, where the model does not batch):
+    only requests of equal shapes share a run."""
+    rows: int
+    deadline: float
+    arrived: float
+    signature: Signature
+    caller: Caller
+    sink: Sink
+    context: Any = None
+    """What the sink needs to know of the request again."""
+    request_id: str = ""
+    answered: bool = field(default=False, init=False)
+    """Set once an answer is under way to the sink; a later one is dropped."""
+
+    def gone(self, now: float) -> bool:
+        """True where the request must not reach the device."""
+        return self.answered or self.caller.cancelled or self.deadline <= now
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """Outputs of one request in the order of its signature's outputs, or the error it suffers alone."""
+
+    request: Request
+    parts: tuple[bytes | memoryview, ...] = ()
+    shapes: Shapes = ()
+    """Full shapes, batch dimension included."""
+    error: TriremeError | None = None
+    queue_seconds: float = 0.0
+    compute_seconds: float = 0.0
