@@ -7,11 +7,14 @@ stopped reading must not stop the service, so lines that find the queue full are
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
-import queue
+import select
 import sys
 import threading
+import time
+from collections import deque
 from typing import Any
 
 import orjson
@@ -20,55 +23,60 @@ from prometheus_client import Counter
 
 _QUEUE_LINES = 10_000
 _FLUSH_SECONDS = 1.0
+_GATHER_SECONDS = 0.02
 
 DROPPED = Counter("trireme_log_lines_dropped", "Log lines dropped because standard error was not read.")
 
 
 class LineWriter:
-    """File-like sink of whole lines that never blocks its caller."""
+    """Sink of whole lines that never blocks its caller."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lines: queue.Queue[bytes | None] = queue.Queue(_QUEUE_LINES)
+        self._lines: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
     def write_line(self, line: bytes) -> None:
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) >= _QUEUE_LINES:
             DROPPED.inc()
+            return
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
 
     def close(self) -> None:
         """Writes what is queued, for at most a second."""
-        try:
-            self._lines.put(None, timeout=_FLUSH_SECONDS)
-        except queue.Full:
-            return
+        self._closing = True
+        self._wake.set()
         self._thread.join(_FLUSH_SECONDS)
 
     def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
-            lines = [line]
-            last = False
-            while not self._lines.empty():
-                following = self._lines.get()
-                if following is None:
-                    last = True
-                    break
-                lines.append(following)
+        while True:
+            self._wake.wait()
+            if not self._closing:
+                # Lines of a busy moment leave together: waking this thread for each of them would
+                # cost the event loop more than writing them.
+                time.sleep(_GATHER_SECONDS)
+            self._wake.clear()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
             try:
                 _write(self._descriptor, b"".join(lines))
             except OSError:
                 return
-            if last:
+            if self._closing and not self._lines:
                 return
 
 
 def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # whoever shares the descriptor made it non-blocking
+            select.select((), (descriptor,), ())
 
 
 class _Logger:
@@ -123,4 +131,7 @@ def configure_logs(service: str, level: str, log_format: str) -> LineWriter:
 
 
 def _dumps(event: Any, **_: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:  # lone surrogates of a file name, integers beyond 64 bits: logging must not fail
+        return json.dumps(event, default=str).encode()

@@ -17,6 +17,9 @@ Backend = Literal["onnxruntime", "torch"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 INFERENCE_SUFFIX = ".inference"
+# What the state that stages publish can hold.
+_MAX_UINT32 = 2**32 - 1
+_MAX_INT64 = 2**63 - 1
 
 
 class _Closed(BaseModel):
@@ -42,8 +45,8 @@ class TensorSpec(_Closed):
     @field_validator("shape")
     @classmethod
     def _sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if any(size < -1 or size == 0 for size in value):
-            raise ValueError("dimensions are positive, or -1 for any size")
+        if any(size < -1 or size == 0 or size > _MAX_INT64 for size in value):
+            raise ValueError("dimensions are positive 64-bit integers, or -1 for any size")
         return value
 
 
@@ -107,9 +110,9 @@ class Cache(_Closed):
 
 
 class Limits(_Closed):
-    max_items: int | None = Field(None, ge=1)
-    max_bytes: int | None = Field(None, ge=1)
-    timeout_ms: int | None = Field(None, ge=1)
+    max_items: int | None = Field(None, ge=1, le=_MAX_UINT32)
+    max_bytes: int | None = Field(None, ge=1, le=_MAX_INT64)
+    timeout_ms: int | None = Field(None, ge=1, le=_MAX_UINT32)
     long_text: Literal["truncate", "refuse"] = "truncate"
 
 
@@ -158,6 +161,8 @@ class ModelSpec(_Closed):
             )
         if self.task != "tensor" and not (self.inputs and self.outputs):
             raise ValueError(f"task '{self.task}' needs 'inputs' and 'outputs'")
+        if self.task != "tensor" and not all(tensor.shape for tensor in (*self.inputs, *self.outputs)):
+            raise ValueError("the shape of an input or output begins with its batch dimension")
         return self
 
 

@@ -131,6 +131,8 @@ class ModelStore(Generic[T]):
             except (SpecError, OSError) as error:
                 # The directory may be remounted or replaced; what is loaded goes on serving.
                 logger.error("repository_unreadable", reason=str(error))
+            except Exception:  # a watch that ended would never show another version
+                logger.exception("repository_watch_failed")
             self.loaded_once.set()
             await asyncio.sleep(poll_seconds)
 
@@ -208,7 +210,7 @@ class ModelStore(Generic[T]):
         ) as error:  # a foreign file can make a library raise anything; this version alone fails
             reason = error.detail if isinstance(error, TriremeError) else f"{type(error).__name__}: {error}"
             logger.error("model_load_failed", model=key[0], version=key[1], reason=reason)
-            state = State.READY if previous is not None else State.UNAVAILABLE
+            state = State.UNAVAILABLE if entry is None or previous is None else entry.state
             self._entries[key] = _Entry(files, state, reason, previous)
         else:
             seconds = round(self._clock() - started, 3)
@@ -216,6 +218,7 @@ class ModelStore(Generic[T]):
             self._entries[key] = _Entry(files, State.READY, getattr(servable, "notes", ""), servable)
             self._serving[(key[0], str(key[1]))] = servable
             if previous is not None:
+                self._retired = [retired for retired in self._retired if retired[1] != key]
                 self._retired.append((self._clock() + self._linger_seconds, None, previous))
         self._publish()
 
@@ -239,14 +242,19 @@ class ModelStore(Generic[T]):
             self._displace(key, keep_failed=False)
 
     async def _close_retired(self) -> None:
-        due = [retired for retired in self._retired if retired[0] <= self._clock()]
-        self._retired = [retired for retired in self._retired if retired[0] > self._clock()]
+        now = self._clock()
+        due = [retired for retired in self._retired if retired[0] <= now]
+        self._retired = [retired for retired in self._retired if retired[0] > now]
         for _, key, servable in due:
             if key is not None:
                 self._entries.pop(key, None)
                 self._serving.pop((key[0], str(key[1])), None)
                 logger.info("model_unloaded", model=key[0], version=key[1])
-            await servable.close()
+                self._publish()  # gateways turn away before it is closed
+            try:
+                await servable.close()
+            except Exception:  # one that cannot be freed must not keep others from being loaded
+                logger.exception("model_close_failed")
 
     async def close(self) -> None:
         """Closes every servable, the retired ones included."""

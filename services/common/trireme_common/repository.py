@@ -141,12 +141,18 @@ def content_digest(files: VersionFiles, *, with_model: bool) -> str:
         if expected is not None and expected != actual:
             raise SpecError(f"{path}: SHA-256 is {actual}, but model.yaml pins {expected}")
         digest.update(f"{name}\0{actual}\n".encode())
-    _check_pins_exist(files)
+    _check_other_pins(files)
     return digest.hexdigest()
 
 
-def _check_pins_exist(files: VersionFiles) -> None:
-    for name in files.spec.digests:
-        belongs = name.split("/", 1)[0] == str(files.version)
-        if belongs and not (files.directory.parent / name).is_file():
-            raise SpecError(f"{files.directory.parent / name}: pinned by model.yaml, but missing")
+def _check_other_pins(files: VersionFiles) -> None:
+    """Pinned files must exist; those beside the versions, golden.json for one, are verified here."""
+    for name, expected in files.spec.digests.items():
+        path = files.directory.parent / name
+        folder, _, inside = name.partition("/")
+        if inside and folder.isdigit() and folder != str(files.version):
+            continue  # another version's file
+        if not path.is_file():
+            raise SpecError(f"{path}: pinned by model.yaml, but missing")
+        if folder != str(files.version) and sha256(path) != expected:
+            raise SpecError(f"{path}: SHA-256 is not the one that model.yaml pins")

@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trireme_common.errors import SettingsError
 
-
 S = TypeVar("S", bound=BaseSettings)
 
 

@@ -101,10 +101,10 @@ def encode_state(state: StageState) -> envelope_pb2.StageState:
     message = envelope_pb2.StageState(draining=state.draining, device=state.device)
     for model in state.models:
         entry = message.models.add(
-            name=model.name,
+            name=valid_text(model.name),
             version=model.version,
             state=envelope_pb2.ModelVersion.State.Value(model.state.value),
-            reason=model.reason,
+            reason=valid_text(model.reason),
         )
         if model.descriptor is not None:
             _encode_descriptor(model.descriptor, entry.descriptor)
@@ -115,7 +115,7 @@ def _encode_descriptor(descriptor: ModelDescriptor, into: envelope_pb2.ModelDesc
     into.task = descriptor.task
     into.platform = descriptor.platform
     into.max_batch_size = descriptor.max_batch_size
-    into.labels.extend(descriptor.labels)
+    into.labels.extend(map(valid_text, descriptor.labels))
     into.has_preprocess = descriptor.has_preprocess
     into.has_postprocess = descriptor.has_postprocess
     into.digest = descriptor.digest
@@ -130,6 +130,11 @@ def _encode_descriptor(descriptor: ModelDescriptor, into: envelope_pb2.ModelDesc
             field_.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
 
 
+def valid_text(text: str) -> str:
+    """`text` as protobuf takes it: file names and foreign messages may hold lone surrogates."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def decode_state(message: envelope_pb2.StageState) -> StageState:
     """Inverse of `encode_state`; a state this build does not know counts as UNAVAILABLE."""
     return StageState(
@@ -140,12 +145,10 @@ def decode_state(message: envelope_pb2.StageState) -> StageState:
 
 
 def _decode_model(model: envelope_pb2.ModelVersion) -> ModelVersion:
-    name = envelope_pb2.ModelVersion.State.Name(model.state)
-    known = name in State.__members__
+    found = envelope_pb2.ModelVersion.State.DESCRIPTOR.values_by_number.get(model.state)
+    state = State.__members__.get(found.name, State.UNAVAILABLE) if found else State.UNAVAILABLE
     descriptor = _decode_descriptor(model.descriptor) if model.HasField("descriptor") else None
-    return ModelVersion(
-        model.name, model.version, State[name] if known else State.UNAVAILABLE, model.reason, descriptor
-    )
+    return ModelVersion(model.name, model.version, state, model.reason, descriptor)
 
 
 def _decode_descriptor(message: envelope_pb2.ModelDescriptor) -> ModelDescriptor:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -19,10 +20,16 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.stage_state import StageState, encode_state
+from trireme_common.grpc_server import MAX_MESSAGE_BYTES
+from trireme_common.grpc_status import STATUS
+from trireme_common.stage_state import StageState, encode_state, valid_text
 from trireme_protos.trireme.v1 import envelope_pb2
 
 logger = structlog.get_logger(__name__)
+
+# What one message may carry in payloads; the rest is for ids, details and request ids.
+MAX_PAYLOAD_BYTES = MAX_MESSAGE_BYTES - 1024 * 1024
+_MAX_US = 2**32 - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +52,7 @@ class Item:
             raise TriremeError(Code.DEADLINE_EXCEEDED, "the request's time was up before its turn came")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: one is made for every item, and freezing doubles its cost
 class Outcome:
     """Result of one item: a payload, or the error that the item alone suffers."""
 
@@ -92,18 +99,28 @@ class StageServicer:
     ) -> None:
         stream = _Stream(self._handler, self._source.state)
         unsubscribe = self._source.subscribe(stream.tell)
-        writer = asyncio.create_task(stream.write_all(context.write))
+        failure: Exception | None = None
         try:
-            await stream.read_all(messages)
-            await stream.finish()
-            await writer
-        except (DecodeError, TriremeError) as error:
-            detail = error.detail if isinstance(error, TriremeError) else "not a trireme.v1.Envelope message"
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, detail)
+            # As a group, because a stream of which only one side lives would look open and answer nothing.
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stream.read_all(messages))
+                group.create_task(stream.write_all(context.write))
+        except ExceptionGroup as failures:
+            failure = failures.exceptions[0]
         finally:
             unsubscribe()
             stream.abandon()
-            writer.cancel()
+        if failure is not None and not context.done():
+            await _abort(context, failure)
+
+
+async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: Exception) -> None:
+    if isinstance(failure, TriremeError):
+        await context.abort(STATUS[failure.code], failure.detail)
+    if isinstance(failure, DecodeError):
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a trireme.v1.Envelope message")
+    logger.error("stream_failed", kind=type(failure).__name__)
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
 
 class _Stream:
@@ -124,12 +141,15 @@ class _Stream:
         self._wake.set()
 
     def _emit(self, outcomes: Sequence[Outcome]) -> None:
+        """Takes the first outcome of every item whose caller still waits."""
         for outcome in outcomes:
-            self._live.pop(outcome.item.id, None)
-        self._outcomes.extend(outcome for outcome in outcomes if not outcome.item.cancelled)
+            if self._live.get(outcome.item.id) is outcome.item:
+                del self._live[outcome.item.id]
+                self._outcomes.append(outcome)
         self._wake.set()
 
     async def read_all(self, messages: AsyncIterator[bytes]) -> None:
+        """Starts what arrives, until the gateway sends nothing more and everything is answered."""
         async for data in messages:
             envelope = envelope_pb2.Envelope.FromString(data)
             for cancelled in envelope.cancels:
@@ -138,6 +158,10 @@ class _Stream:
                     item.cancelled = True
             if envelope.items:
                 self._start(envelope)
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ended = True
+        self._wake.set()
 
     def _start(self, envelope: envelope_pb2.Envelope) -> None:
         now = time.monotonic()
@@ -161,28 +185,26 @@ class _Stream:
             self._fail(items, error)
         except Exception:  # the last guard of a stage: the items learn it, the log keeps the traceback
             logger.exception("stage_failed", model=model, version=version)
+        finally:
+            # Nothing is left if the handler did its duty; what it forgot must not wait for ever.
             self._fail(items, TriremeError(Code.INTERNAL, "internal error"))
 
     def _fail(self, items: list[Item], error: TriremeError) -> None:
-        self._emit([Outcome(item, error=error) for item in items if item.id in self._live])
+        self._emit([Outcome(item, error=error) for item in items])
 
-    async def write_all(self, write: Callable[[bytes], object]) -> None:
-        while True:
+    async def write_all(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Writes the state and the outcomes as they come, until `read_all` has ended."""
+        ended = False
+        while not ended:
             await self._wake.wait()
             self._wake.clear()
+            ended = self._ended
             outcomes, self._outcomes = self._outcomes, []
             state, self._state = self._state, None
-            if outcomes or state is not None:
-                await write(_encode(outcomes, state))  # type: ignore[misc]
-            elif self._ended:
-                return
-
-    async def finish(self) -> None:
-        """The gateway sends nothing more: answer what is under way, then let the writer end."""
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._ended = True
-        self._wake.set()
+            if state is not None:
+                await write(envelope_pb2.Reply(state=encode_state(state)).SerializeToString())
+            for part in in_messages([_result(outcome) for outcome in outcomes]):
+                await write(envelope_pb2.Reply(results=part).SerializeToString())
 
     def abandon(self) -> None:
         """The stream is gone: nobody will read an answer."""
@@ -193,20 +215,45 @@ class _Stream:
             task.cancel()
 
 
-def _encode(outcomes: list[Outcome], state: StageState | None) -> bytes:
-    reply = envelope_pb2.Reply()
-    for outcome in outcomes:
-        result = reply.results.add(
-            id=outcome.item.id, queue_us=outcome.queue_us, compute_us=outcome.compute_us
+def _result(outcome: Outcome) -> envelope_pb2.Result:
+    result = envelope_pb2.Result(
+        id=outcome.item.id,
+        queue_us=min(outcome.queue_us, _MAX_US),
+        compute_us=min(outcome.compute_us, _MAX_US),
+    )
+    error = outcome.error
+    if error is None and len(outcome.payload) > MAX_PAYLOAD_BYTES:
+        error = TriremeError(
+            Code.PAYLOAD_TOO_LARGE, f"the stage's answer has more than {MAX_PAYLOAD_BYTES} bytes"
         )
-        if outcome.error is not None:
-            result.failure.code = outcome.error.code.value
-            result.failure.detail = outcome.error.detail
-        else:
-            result.payload = outcome.payload
-    if state is not None:
-        reply.state.CopyFrom(encode_state(state))
-    return reply.SerializeToString()
+    if error is not None:
+        result.failure.code = error.code.value
+        result.failure.detail = valid_text(error.detail)
+    else:
+        result.payload = outcome.payload
+    return result
+
+
+class _HasPayload(Protocol):
+    @property
+    def payload(self) -> bytes: ...
+
+
+P = TypeVar("P", bound=_HasPayload)
+
+
+def in_messages(parts: Iterable[P], max_items: int = sys.maxsize) -> Iterator[list[P]]:
+    """Parts in lists that fit into a message each: grpc ends a stream whose message is too large."""
+    message: list[P] = []
+    size = 0
+    for part in parts:
+        if message and (len(message) == max_items or size + len(part.payload) > MAX_PAYLOAD_BYTES):
+            yield message
+            message, size = [], 0
+        message.append(part)
+        size += len(part.payload)
+    if message:
+        yield message
 
 
 async def cancel_and_wait(task: asyncio.Task[None]) -> None:

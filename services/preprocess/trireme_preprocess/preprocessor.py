@@ -51,9 +51,14 @@ class Preprocessor:
 
     def _value(self, item: Tensor) -> Any:
         """The item as the first step takes it."""
+        if (item.datatype == "BYTES") == (self._kind == "numbers"):
+            raise ItemError(Code.INVALID_ARGUMENT, f"the model takes {self._kind}, not {item.datatype}")
         if self._kind == "numbers":
             return self._numbers(item.array())
-        data = item.array().ravel()[0]
+        array = item.array()
+        if array.size != 1:
+            raise ItemError(Code.WRONG_SHAPE, f"an item is one element of BYTES, not {array.size}")
+        data = array.item()
         if self._kind == "bytes":
             return data
         text = data.decode("utf-8", "replace")
@@ -62,7 +67,7 @@ class Preprocessor:
         return text
 
     def _numbers(self, array: Array) -> Array:
-        numbers = array.ravel()
+        numbers = array.ravel().astype(np.float64)
         if self._features is not None and len(numbers) != self._features:
             raise ItemError(Code.WRONG_SHAPE, f"{len(numbers)} numbers, but the model takes {self._features}")
         if not np.isfinite(numbers).all():
@@ -118,9 +123,9 @@ def _with_limits(name: str, parameters: dict[str, Any], spec: ModelSpec) -> dict
 
 def _try_out(preprocessor: Preprocessor, spec: ModelSpec, kind: str) -> None:
     """Runs a harmless item, so that a chain that misses an input is refused before it serves."""
-    if kind == "bytes":
-        return  # which pictures a chain takes is not known; inference checks the tensors' shapes
-    array = np.array([b"a"], dtype=object) if kind == "text" else np.zeros(abs(spec.inputs[0].shape[-1]))
+    if kind == "bytes" or (kind == "numbers" and spec.inputs[0].shape[-1] < 0):
+        return  # which pictures, or how many numbers, a chain takes is not known; inference checks the shapes
+    array = np.array([b"a"], dtype=object) if kind == "text" else np.zeros(spec.inputs[0].shape[-1])
     try:
         preprocessor(Tensor.of("trial", array))
     except KeyError as error:
