@@ -6,25 +6,24 @@ import math
 import os
 from pathlib import Path
 
-_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_V1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+_CGROUP = Path("/sys/fs/cgroup")
 
 
-def available_cpus() -> int:
-    """The smaller of the CPU affinity and the container's limit, at least 1."""
+def available_cpus(cgroup: Path = _CGROUP) -> int:
+    """CPUs by affinity, or the cgroup's quota (v2, v1) where that is less; at least 1."""
     allowed = len(os.sched_getaffinity(0))
-    quota = _quota()
-    return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
+    quota = _quota(cgroup)
+    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
 
 
-def _quota() -> float | None:
+def _quota(cgroup: Path) -> float | None:
     try:
-        limit, period = _CGROUP_V2.read_text().split()
+        limit, period = (cgroup / "cpu.max").read_text().split()
         return None if limit == "max" else int(limit) / int(period)
     except (OSError, ValueError):
         pass
     try:
-        quota, span = (int(path.read_text()) for path in _CGROUP_V1)
+        limit_us = int((cgroup / "cpu" / "cpu.cfs_quota_us").read_text())
+        return None if limit_us <= 0 else limit_us / int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
     except (OSError, ValueError):
         return None
-    return quota / span if quota > 0 else None

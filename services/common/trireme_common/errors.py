@@ -50,6 +50,10 @@ class TriremeError(Exception):
         self.code = code
         self.detail = detail
 
+    def afresh(self) -> TriremeError:
+        """The same failure to be raised by one of several that share it: raising adds to an object's trace."""
+        return TriremeError(self.code, self.detail)
+
 
 class ItemError(TriremeError):
     """One item cannot be processed. Raised by steps; never fails the item's neighbours."""

@@ -159,7 +159,7 @@ class _Stream:
             if envelope.items:
                 self._start(envelope)
         if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks)  # unlike gather, leaves them to `abandon` if this is cancelled
         self._ended = True
         self._wake.set()
 

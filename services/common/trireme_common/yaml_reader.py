@@ -36,16 +36,17 @@ def read_yaml(path: Path) -> Document:
     if len(text) > MAX_BYTES:
         raise SpecError(f"{path}: larger than {MAX_BYTES} bytes")
     lines: dict[tuple[str | int, ...], int] = {}
-    loader = yaml.SafeLoader(text)
     try:
         # Events come before aliases are resolved, so a bomb is never expanded.
         _refuse_aliases(text, path)
-        node = loader.get_single_node()
-        value = None if node is None else _build(loader, node, (), lines, path)
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            value = None if node is None else _build(loader, node, (), lines, path)
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, ValueError) as error:
         raise SpecError(f"{path}: {_describe(error)}") from error
-    finally:
-        loader.dispose()
     return Document(value, lines)
 
 

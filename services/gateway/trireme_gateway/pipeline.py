@@ -64,7 +64,7 @@ class Pipeline:
         self._observe(route, context, started)
         if isinstance(payload, TriremeError):
             context.failed += 1
-            raise TriremeError(payload.code, payload.detail)  # the error itself may be shared with others
+            raise payload.afresh()
         try:
             return decode_tensors(payload)
         except TriremeError as error:  # not the caller's fault, as INVALID_ARGUMENT would say

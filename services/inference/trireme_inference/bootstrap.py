@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from trireme_common.cpus import available_cpus
 from trireme_common.errors import SettingsError, SpecError
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.model_store import ModelStore
@@ -14,7 +15,7 @@ from trireme_common.stage import serve_stage
 from trireme_common.stage_stream import StageServicer
 from trireme_inference import oip_servicer
 from trireme_inference.backend import Opener
-from trireme_inference.devices import cpu_count, gpu_count, resolve_device
+from trireme_inference.devices import gpu_count, resolve_device
 from trireme_inference.loader import Loader, Machine
 from trireme_inference.metrics import InferenceMetrics
 from trireme_inference.oip_servicer import OipServicer
@@ -45,7 +46,7 @@ def machine(settings: InferenceSettings) -> Machine:
     return Machine(
         device=device,
         gpus=gpus,
-        threads=settings.threads or cpu_count(),
+        threads=settings.threads or available_cpus(),
         gpu_memory_limit_bytes=settings.gpu_memory_limit_bytes,
         cpu_arena=settings.cpu_arena,
         close_grace_seconds=settings.close_grace_seconds,

@@ -87,8 +87,11 @@ class PayloadCodec:
             shapes,
             rows,
         )
-        # A sender may order fields or inputs in its own way; its payloads are then parsed each time.
-        if template.cut(payload) == parts and len(self._known) < _MOST_TEMPLATES:
+        # A sender may order inputs or fields in its own way; its payloads are then parsed each time.
+        in_order = all(
+            tensor.name == info.name for tensor, info in zip(tensors, self._signature.inputs, strict=True)
+        )
+        if in_order and template.cut(payload) == parts and len(self._known) < _MOST_TEMPLATES:
             self._known[len(payload)] = template
 
 

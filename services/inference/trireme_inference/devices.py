@@ -1,36 +1,10 @@
-"""What this machine lends a model: CPUs by affinity and cgroup, GPUs by the driver's own word."""
+"""The devices of this machine: GPUs by the driver's own word, and which one a model gets."""
 
 from __future__ import annotations
 
 import ctypes
-import math
-import os
-from pathlib import Path
 
 from trireme_common.errors import SpecError
-
-_CGROUP = Path("/sys/fs/cgroup")
-
-
-def cpu_count(cgroup: Path = _CGROUP) -> int:
-    """CPUs this process may use: its affinity, or the cgroup's quota (v2, v1) where that is less."""
-    allowed = len(os.sched_getaffinity(0))
-    quota = _quota(cgroup)
-    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
-
-
-def _quota(cgroup: Path) -> float | None:
-    try:
-        limit, period = (cgroup / "cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        limit_us = int((cgroup / "cpu" / "cpu.cfs_quota_us").read_text())
-        return None if limit_us <= 0 else limit_us / int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError):
-        return None
-
 
 def gpu_count() -> int:
     """GPUs that the CUDA driver counts; 0 where there is no driver."""

@@ -17,11 +17,11 @@ from trireme_common.errors import Code, TriremeError
 from trireme_gateway.batch import Batch, TextOutcome, lines
 from trireme_gateway.batch_source import json_texts, ndjson_texts
 from trireme_gateway.presenters import item_object, json_response, status_of
-from trireme_gateway.routes.openapi import BATCH
+from trireme_gateway.routes.openapi import BATCH, ERRORS
 from trireme_gateway.routes.predict import text_route
 from trireme_gateway.services import ContextDep, Services, ServicesDep
 
-router = APIRouter(tags=["predict"])
+router = APIRouter(tags=["predict"], responses=ERRORS)
 
 _NDJSON = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 

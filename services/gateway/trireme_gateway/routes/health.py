@@ -10,9 +10,10 @@ from trireme_common.stage_state import State
 from trireme_gateway.catalog import Catalog
 from trireme_gateway.metrics import exposition, inference_totals
 from trireme_gateway.presenters import json_response
+from trireme_gateway.routes.openapi import ERRORS
 from trireme_gateway.services import ServicesDep
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], responses=ERRORS)
 
 
 @router.get("/health", summary="State of the platform and of every model; always 200")

@@ -24,12 +24,12 @@ from trireme_gateway.items import (
 from trireme_gateway.json_body import parse_json
 from trireme_gateway.prediction import predict
 from trireme_gateway.presenters import item_object, json_response, prediction, status_of
-from trireme_gateway.routes.openapi import INSTANCES, RAW_ITEM
+from trireme_gateway.routes.openapi import ERRORS, INSTANCES, RAW_ITEM
 from trireme_gateway.routes.predict import check_numbers, check_text
 from trireme_gateway.services import ContextDep, ServicesDep
 from trireme_gateway.uploads import read_uploads
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"], responses=ERRORS)
 
 
 @router.get("", summary="Models that can be asked now")
@@ -51,7 +51,7 @@ async def show_model(model: str, services: ServicesDep) -> Response:
 
 @router.post("/{model}:predict", openapi_extra=INSTANCES, summary="Predict from a list of instances")
 async def predict_instances(
-    model: str, request: Request, services: ServicesDep, context: ContextDep, version: str | None = None
+    request: Request, services: ServicesDep, context: ContextDep, model: str, version: str | None = None
 ) -> Response:
     """Strings for text models, `{"b64": "..."}` for images, lists of numbers for tabular ones."""
     content = parse_json(await read_body(request, services.settings.max_body_bytes))
@@ -95,7 +95,7 @@ def _decode_base64(instance: Any) -> bytes:
 
 @router.post("/{model}/predict", openapi_extra=RAW_ITEM, summary="Predict from the raw body")
 async def predict_raw(
-    model: str, request: Request, services: ServicesDep, context: ContextDep, version: str | None = None
+    request: Request, services: ServicesDep, context: ContextDep, model: str, version: str | None = None
 ) -> Response:
     """The body is the item: a picture, a text, or JSON (a string, or a list of numbers). Several
     files in one multipart body answer `results`, each with its own error where it failed."""

@@ -22,11 +22,11 @@ from trireme_gateway.items import (
 from trireme_gateway.json_body import parse_json
 from trireme_gateway.prediction import predict, require_task
 from trireme_gateway.presenters import item_object, json_response, prediction, status_of
-from trireme_gateway.routes.openapi import PREDICT
+from trireme_gateway.routes.openapi import ERRORS, PREDICT
 from trireme_gateway.services import ContextDep, Services, ServicesDep
 from trireme_gateway.uploads import read_uploads
 
-router = APIRouter(tags=["predict"])
+router = APIRouter(tags=["predict"], responses=ERRORS)
 
 MAX_TEXTS = 100
 

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from prometheus_client import REGISTRY
+
+from trireme_gateway.cache.events import CacheEvents, Fault, Level, Rejection
+from trireme_gateway.cache.metrics import PrometheusCacheEvents
+
+
+def sample(name: str, **labels: str) -> float:
+    value = REGISTRY.get_sample_value(name, labels)
+    assert value is not None
+    return value
+
+
+def test_every_event_moves_its_series() -> None:
+    events: CacheEvents = PrometheusCacheEvents()
+    before = [sample("trireme_cache_requests_total", result=result) for result in ("hit_memory", "miss")]
+    events.on_hit(Level.MEMORY, 3)
+    events.on_hit(Level.REDIS, 1)
+    events.on_miss(2)
+    events.on_coalesced(1)
+    events.on_rejected(Rejection.MAC)
+    events.on_error(Fault.TIMEOUT, 4)
+    events.on_size(123)
+    assert sample("trireme_cache_requests_total", result="hit_memory") == before[0] + 3
+    assert sample("trireme_cache_requests_total", result="miss") == before[1] + 2
+    assert sample("trireme_cache_requests_total", result="hit_redis") >= 1
+    assert sample("trireme_cache_requests_total", result="coalesced") >= 1
+    assert sample("trireme_cache_errors_total", kind="timeout") >= 4
+    assert sample("trireme_cache_rejected_total", reason="mac") >= 1
+    assert sample("trireme_cache_bytes") == 123
+
+
+def test_every_series_exists_from_the_start() -> None:
+    PrometheusCacheEvents()
+    for kind in Fault:
+        sample("trireme_cache_errors_total", kind=kind.value)
+    for reason in Rejection:
+        sample("trireme_cache_rejected_total", reason=reason.value)

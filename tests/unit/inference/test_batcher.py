@@ -1,0 +1,311 @@
+"""Enforcement: bounds, deadlines, cancellation, isolation, order, delivery."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.inference_fakes import (
+    POISON,
+    SIGNATURE,
+    FakeBackend,
+    FakeCaller,
+    Inbox,
+    Recorder,
+    make_request,
+)
+from trireme_common.errors import Code
+from trireme_common.stage_state import TensorInfo
+from trireme_inference.batch_policy import BatchPolicy, CloseReason
+from trireme_inference.batcher import Batcher
+from trireme_inference.execution import Execution
+from trireme_inference.requests import Request
+from trireme_inference.signature import Signature
+
+
+def make_batcher(
+    backend: FakeBackend,
+    policy: BatchPolicy | None = None,
+    *,
+    signature: Signature = SIGNATURE,
+    **options: Any,
+) -> Batcher:
+    run = Execution("fake", backend, signature).run
+    return Batcher(run, policy or BatchPolicy(32), asyncio.get_running_loop(), **options)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        await asyncio.sleep(0.001)
+
+
+async def test_requests_that_wait_together_run_together_and_come_back_in_one_call() -> None:
+    backend, inbox, recorder = FakeBackend(), Inbox(), Recorder()
+    batcher = make_batcher(backend, observer=recorder)
+    requests = [make_request(inbox, [[number, 1]]) for number in range(5)]
+    batcher.submit(requests)
+    await until(lambda: len(inbox.answers) == 5)
+    assert len(backend.runs) == len(inbox.calls) == 1
+    assert [answer.request for answer in inbox.answers] == requests
+    for number, request in enumerate(requests):
+        np.testing.assert_array_equal(inbox.values(request), [[2 * number, 2]])
+    (report,) = recorder.reports
+    assert (report.reason, report.batch_rows, report.requests, report.rows) == (CloseReason.IDLE, 5, 5, 5)
+    await batcher.close()
+
+
+async def test_ragged_requests_never_mix() -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend)
+    requests = [make_request(inbox, [[1.0] * (1 + number % 2)]) for number in range(6)]
+    batcher.submit(requests)
+    await until(lambda: len(inbox.answers) == 6)
+    assert sorted(run.shape for run in backend.runs) == [(3, 1), (3, 2)]
+    await batcher.close()
+
+
+async def test_only_the_guilty_request_fails() -> None:
+    backend, inbox, recorder = FakeBackend(), Inbox(), Recorder()
+    batcher = make_batcher(backend, observer=recorder)
+    requests = [make_request(inbox, [[POISON if number == 13 else number]]) for number in range(32)]
+    batcher.submit(requests)
+    await until(lambda: len(inbox.answers) == 32)
+    assert inbox.codes.count(Code.MODEL_FAILED) == 1
+    assert inbox.codes[13] is Code.MODEL_FAILED
+    for number, request in enumerate(requests):
+        if number != 13:
+            assert inbox.values(request) == 2 * number
+    assert len(backend.runs) <= 1 + 2 * 5
+    assert recorder.failed == [Code.MODEL_FAILED]
+    await batcher.close()
+
+
+async def test_an_expired_request_is_answered_on_time_although_the_device_is_busy() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend)
+    batcher.submit([make_request(inbox, [[1.0]])])
+    await until(backend.started.is_set)
+    late = make_request(inbox, [[2.0]], seconds=0.05)
+    batcher.submit([late])
+    await until(lambda: bool(inbox.answers))
+    assert 0 <= time.monotonic() - late.deadline < 0.5
+    assert inbox.codes == [Code.DEADLINE_EXCEEDED]
+    assert inbox.answers[0].request is late
+    gate.set()
+    await until(lambda: len(inbox.answers) == 2)
+    await batcher.close()
+    assert len(backend.runs) == 1
+
+
+async def test_a_run_that_outlasts_the_deadline_is_answered_at_the_deadline_and_only_once() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend)
+    batcher.submit([make_request(inbox, [[1.0]], seconds=0.05)])
+    await until(lambda: bool(inbox.answers))
+    assert inbox.codes == [Code.DEADLINE_EXCEEDED]
+    gate.set()
+    await batcher.close()
+    assert len(inbox.answers) == 1
+
+
+async def test_a_request_that_comes_too_late_is_refused() -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend)
+    batcher.submit([make_request(inbox, [[1.0]], seconds=-1)])
+    assert inbox.codes == [Code.DEADLINE_EXCEEDED]
+    await batcher.close()
+    assert not backend.runs
+
+
+async def test_whoever_left_never_reaches_the_device() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend)
+    batcher.submit([make_request(inbox, [[1.0]])])
+    await until(backend.started.is_set)
+    callers = [FakeCaller() for _ in range(4)]
+    batcher.submit([make_request(inbox, [[number]], caller=caller) for number, caller in enumerate(callers)])
+    callers[0].cancelled = callers[2].cancelled = True
+    gate.set()
+    await until(lambda: len(inbox.answers) == 5)
+    assert inbox.codes.count(Code.CANCELLED) == 2
+    assert [run.ravel().tolist() for run in backend.runs] == [[1.0], [1.0, 3.0]]
+    await batcher.close()
+
+
+async def test_the_queue_is_bounded_and_those_who_left_make_room() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend, max_queue_size=2)
+    batcher.submit([make_request(inbox, [[1.0]])])
+    await until(backend.started.is_set)
+    leaver = FakeCaller()
+    waiting = [make_request(inbox, [[2.0]], caller=leaver), make_request(inbox, [[3.0]])]
+    batcher.submit([*waiting, make_request(inbox, [[4.0]])])
+    assert inbox.codes == [Code.OVERLOADED]
+    assert batcher.pending == 2
+    leaver.cancelled = True
+    await asyncio.sleep(0.06)
+    batcher.submit([make_request(inbox, [[5.0]])])
+    assert inbox.codes == [Code.OVERLOADED, Code.CANCELLED]
+    gate.set()
+    await until(lambda: len(inbox.answers) == 5)
+    await batcher.close()
+
+
+async def test_a_request_with_more_rows_than_a_run_takes_is_cut_and_put_together() -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(4))
+    long = make_request(inbox, [[number] for number in range(11)])
+    short = make_request(inbox, [[100.0]])
+    batcher.submit([long, short])
+    await until(lambda: len(inbox.answers) == 2)
+    np.testing.assert_array_equal(inbox.values(long).ravel(), np.arange(11) * 2)
+    assert inbox.values(short) == 200
+    assert [len(run) for run in backend.runs] == [4, 4, 4]
+    await batcher.close()
+
+
+async def test_a_long_request_fails_whole_and_once() -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(2))
+    batcher.submit([make_request(inbox, [[POISON], [1], [2], [3], [POISON]])])
+    await until(lambda: bool(inbox.answers))
+    await batcher.close()
+    assert inbox.codes == [Code.MODEL_FAILED]
+
+
+async def test_more_rows_than_the_queue_will_ever_hold_are_the_callers_mistake() -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(2), max_queue_size=2)
+    batcher.submit([make_request(inbox, [[0.0]] * 5)])
+    assert inbox.codes == [Code.INVALID_ARGUMENT]
+    await batcher.close()
+
+
+async def test_several_instances_run_at_once() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(1), instances=2)
+    batcher.submit([make_request(inbox, [[float(number)]]) for number in range(3)])
+    await until(lambda: len(backend.runs) == 2)
+    gate.set()
+    await until(lambda: len(inbox.answers) == 3)
+    await batcher.close()
+
+
+async def test_a_model_that_does_not_batch_gets_one_request_at_a_time() -> None:
+    signature = Signature(
+        (TensorInfo("x", "FP32", (2, -1)),), (TensorInfo("y", "FP32", (2, -1)),), batchable=False
+    )
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(1), signature=signature)
+    array = np.ones((2, 3), np.float32)
+    requests = []
+    for _ in range(2):
+        made = make_request(inbox, [[0.0]], signature=signature)
+        made.parts, made.shapes = (array.tobytes(),), (array.shape,)
+        requests.append(made)
+    batcher.submit(requests)
+    await until(lambda: len(inbox.answers) == 2)
+    assert [run.shape for run in backend.runs] == [(2, 3), (2, 3)]
+    np.testing.assert_array_equal(inbox.values(requests[1]), array * 2)
+    await batcher.close()
+
+
+async def test_the_delay_gathers_requests_of_several_submissions() -> None:
+    backend, inbox, recorder = FakeBackend(), Inbox(), Recorder()
+    batcher = make_batcher(backend, BatchPolicy(8, max_delay_seconds=0.3), observer=recorder)
+    for number in range(3):
+        batcher.submit([make_request(inbox, [[float(number)]])])
+        await asyncio.sleep(0)
+    await until(lambda: len(inbox.answers) == 3)
+    assert [report.reason for report in recorder.reports] == [CloseReason.DELAY]
+    await batcher.close()
+
+
+async def test_closing_answers_what_waits_without_its_delay_and_refuses_what_comes_after() -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(8, max_delay_seconds=30.0))
+    batcher.submit([make_request(inbox, [[1.0]], seconds=100)])
+    await asyncio.wait_for(batcher.close(), 5)
+    batcher.submit([make_request(inbox, [[2.0]])])
+    assert inbox.codes == [None, Code.MODEL_NOT_READY]
+
+
+async def test_closing_gives_up_on_a_run_that_does_not_end() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend)
+    batcher.submit([make_request(inbox, [[1.0]])])
+    await until(backend.started.is_set)
+    await batcher.close(grace_seconds=0.02)
+    gate.set()
+    assert inbox.codes == [Code.MODEL_NOT_READY]
+
+
+items = st.lists(
+    st.tuples(
+        st.integers(1, 6),  # rows
+        st.integers(1, 3),  # columns
+        st.sampled_from(["good", "good", "good", "poison", "leaves", "late"]),
+        st.booleans(),  # yield to the loop before it
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(items, st.integers(1, 3), st.sampled_from([0.0, 0.002]), st.sampled_from([(), (4,)]))
+async def test_every_answer_equals_its_answer_alone(
+    stream: list[tuple[int, int, str, bool]], instances: int, delay: float, preferred: tuple[int, ...]
+) -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(4, preferred, delay), instances=instances)
+    sent: list[tuple[Request, np.ndarray, str]] = []
+    for number, (rows, columns, fate, pause) in enumerate(stream):
+        array = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) + 100 * number
+        if fate == "poison":
+            array[rows // 2, 0] = POISON
+        request = make_request(
+            inbox, array.tolist(), seconds=-1 if fate == "late" else 30, caller=FakeCaller(fate == "leaves")
+        )
+        sent.append((request, array, fate))
+        batcher.submit([request])
+        if pause:
+            await asyncio.sleep(0)
+    await until(lambda: len(inbox.answers) >= len(sent))
+    await batcher.close()
+    assert len(inbox.answers) == len(sent)
+    expected = {"poison": Code.MODEL_FAILED, "leaves": Code.CANCELLED, "late": Code.DEADLINE_EXCEEDED}
+    by_request = {answer.request: answer for answer in inbox.answers}
+    for request, array, fate in sent:
+        if fate == "good":
+            np.testing.assert_array_equal(inbox.values(request), array * 2)
+        else:
+            error = by_request[request].error
+            assert error is not None
+            assert error.code is expected[fate]
+
+
+@pytest.mark.parametrize("count", [2000])
+async def test_answered_requests_keep_no_memory(count: int) -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    batcher = make_batcher(backend)
+    requests = [make_request(inbox, [[1.0]], seconds=1000) for _ in range(count)]
+    batcher.submit(requests)
+    await until(lambda: len(inbox.answers) == count)
+    assert not any(request.parts for request in requests)
+    assert batcher.pending == 0
+    await batcher.close()
