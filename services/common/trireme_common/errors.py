@@ -51,7 +51,7 @@ class TriremeError(Exception):
         self.detail = detail
 
     def afresh(self) -> TriremeError:
-        """The same failure to be raised by one of several that share it: raising adds to an object's trace."""
+        """The same failure, to be raised by one of several that share it: raising adds to a trace."""
         return TriremeError(self.code, self.detail)
 
 

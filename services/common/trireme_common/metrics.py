@@ -10,9 +10,12 @@ from trireme_common.stage_state import StageState, State
 # A second series for every counter, of the moment it was made, helps nobody and doubles each scrape.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+# fmt: off
 SECONDS_BUCKETS = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
-)  # fmt: skip
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)
+# fmt: on
 
 STAGE_ITEMS = Counter(
     "trireme_stage_items", "Items answered, by outcome: ok or the error's code.", ["model", "outcome"]

@@ -6,7 +6,7 @@ import inspect
 import json
 import types
 from collections.abc import Iterable
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -70,6 +70,8 @@ def _type(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in _NAMES:
         return _NAMES[annotation]
+    if origin is Annotated:
+        return _type(arguments[0])
     if origin is Literal:
         return " | ".join(f"`{choice}`" for choice in arguments)
     if origin in (Union, types.UnionType):

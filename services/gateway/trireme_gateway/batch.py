@@ -104,7 +104,7 @@ class Batch:
 
 
 async def _windows(texts: AsyncIterator[str], size: int) -> AsyncGenerator[list[str], None]:
-    """Texts in windows of `size`. A fault is raised after the texts that came before it were handed on, unless
+    """Texts in windows of `size`. A fault is raised after the texts before it were handed on, unless
     it stands in the first window: then the body is refused whole."""
     window: list[str] = []
     first = True

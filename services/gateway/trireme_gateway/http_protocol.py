@@ -98,7 +98,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(
-                b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-                % (status, len(detail), detail)
+                b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n" % (status, len(detail))
+                + b"connection: close\r\n\r\n"
+                + detail
             )
         self.transport.close()

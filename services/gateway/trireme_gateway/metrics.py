@@ -24,22 +24,30 @@ from trireme_common.metrics import SECONDS_BUCKETS
 
 REQUESTS = Counter("model_requests", "HTTP and gRPC requests answered.", ["endpoint", "status"])
 REQUEST_SECONDS = Histogram(
-    "model_request_duration_seconds", "Seconds from a request's arrival to the end of its answer.", ["endpoint"],
+    "model_request_duration_seconds",
+    "Seconds from a request's arrival to the end of its answer.",
+    ["endpoint"],
     buckets=SECONDS_BUCKETS,
-)  # fmt: skip
+)
 INFERENCE_SECONDS = Histogram(
-    "model_inference_duration_seconds", "Seconds that a request's items spent in the three stages.", ["model"],
+    "model_inference_duration_seconds",
+    "Seconds that a request's items spent in the three stages.",
+    ["model"],
     buckets=SECONDS_BUCKETS,
-)  # fmt: skip
+)
 ACTIVE_REQUESTS = Gauge("model_active_requests", "Requests being answered now.", multiprocess_mode="livesum")
 CONFIDENCE = Histogram(
-    "prediction_confidence", "Confidence of classifications.", ["model"],
+    "prediction_confidence",
+    "Confidence of classifications.",
+    ["model"],
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
-)  # fmt: skip
+)
 STAGE_SECONDS = Histogram(
-    "trireme_stage_duration_seconds", "Seconds that a request waited for a stage, as the gateway sees it.", ["stage"],
+    "trireme_stage_duration_seconds",
+    "Seconds that a request waited for a stage, as the gateway sees it.",
+    ["stage"],
     buckets=SECONDS_BUCKETS,
-)  # fmt: skip
+)
 
 _INFERENCE_NAME = "model_inference_duration_seconds"
 

@@ -39,7 +39,8 @@ class GatewaySettings(ServiceSettings):
     """Secret of 16 characters or more that seals what is written to Redis; gateways that share a Redis
     must share it. Unset draws a fresh one, so that only the workers of one gateway share entries."""
     allow_anonymous: bool = False
-    """Says in plain words that anyone who reaches the gateway may use it. Needed for an address other than loopback."""
+    """Says in plain words that anyone who reaches the gateway may use it; needed for an address
+    other than loopback."""
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024)
     """Largest request body; larger ones get 413."""
     request_timeout_seconds: float = Field(30.0, gt=0)
@@ -55,6 +56,7 @@ class GatewaySettings(ServiceSettings):
     coalesce: bool = True
     """Whether requests that wait for the same model share messages; off sends one item a message."""
     drain_seconds: float = Field(1.0, ge=0)
-    """After SIGTERM: how long requests are still accepted, with `connection: close`, while balancers turn away."""
+    """After SIGTERM: how long requests are still accepted, with `connection: close`, while load
+    balancers turn away."""
     grace_seconds: float = Field(30.0, ge=0)
     """After the drain: how long requests under way may take to finish."""

@@ -6,6 +6,7 @@ import ctypes
 
 from trireme_common.errors import SpecError
 
+
 def gpu_count() -> int:
     """GPUs that the CUDA driver counts; 0 where there is no driver."""
     try:

@@ -76,7 +76,7 @@ class StageClient:
     async def call(
         self, model: str, version: str, payloads: Sequence[bytes], deadline: float, request_id: str
     ) -> HopAnswer:
-        """As `Hop.call`. Items are free of side effects, so a call whose stream broke goes to another endpoint.
+        """As `Hop.call`. Items have no side effects, so a call whose stream broke goes to another endpoint.
 
         Raises TriremeError(DEADLINE_EXCEEDED) where an endpoint stays silent past the deadline.
         """

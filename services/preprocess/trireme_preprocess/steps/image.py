@@ -117,7 +117,7 @@ class Pad(ImageStep):
 
 
 class LightOnDark(ImageStep):
-    """The grey image, inverted if its border is lighter than the middle of its range: what is
+    """The uint8 image, inverted if its border is lighter than the middle of its range: what is
     drawn ends up light on a dark ground, whichever way it came."""
 
     name: ClassVar[str] = "light_on_dark"
@@ -153,7 +153,7 @@ class StretchContrast(ImageStep):
 
 
 class CropToContent(ImageStep):
-    """The smallest rectangle of a light-on-dark grey image that holds all that is lighter than the
+    """The smallest rectangle of a light-on-dark image that holds all that is lighter than the
     threshold, so that margins and position do not matter. An empty image stays as it is."""
 
     name: ClassVar[str] = "crop_to_content"
@@ -165,6 +165,8 @@ class CropToContent(ImageStep):
     def prepare(self, assets: Assets) -> StepFunction:
         def apply(image: np.ndarray) -> np.ndarray:
             content = image > self.threshold * float(image.max())
+            if content.ndim == 3:
+                content = np.asarray(content.any(axis=2))
             rows, columns = np.flatnonzero(content.any(axis=1)), np.flatnonzero(content.any(axis=0))
             if not len(rows):
                 return image

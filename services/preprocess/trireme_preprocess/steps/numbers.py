@@ -42,7 +42,8 @@ class Standardize(Step):
         def apply(values: np.ndarray) -> np.ndarray:
             if values.ndim == 1:
                 _check_length(len(values), len(mean), "numbers")
-                return np.asarray((values * self.scale - mean) / std)
+                with np.errstate(over="ignore"):  # to_tensor refuses what is not finite
+                    return np.asarray((values * self.scale - mean) / std)
             _check_length(values.shape[2] if values.ndim == 3 else 1, len(mean), "channels")
             return np.asarray(values.astype(np.float32) * image_factor - image_shift)
 

@@ -1,0 +1,214 @@
+"""What happens to requests while the platform changes under them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.onnx_models import scale, write_version
+from tests.support.platform import copy_models, platform
+
+SPEC = """\
+task: tabular
+inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]
+outputs: [{name: y, datatype: FP32, shape: [-1, 4]}]
+"""
+
+
+def write_times(models: Path, version: int, model: bytes | None = None) -> None:
+    """Version v of model `times` multiplies by v, so every answer shows which version gave it."""
+    models.mkdir(exist_ok=True)
+    content = scale(version) if model is None else model
+    write_version(models, "times", version, content, spec=SPEC if version == 1 else None)
+
+
+@dataclass
+class Load:
+    """What a steady stream of questions came to."""
+
+    answered: int = 0
+    failures: list[str] = field(default_factory=list)
+    versions: set[str] = field(default_factory=set)
+
+    def check(self, number: int, answer: httpx.Response) -> None:
+        if answer.status_code != 200:
+            self.failures.append(f"{answer.status_code} {answer.text[:200]}")
+            return
+        body = answer.json()
+        factor = int(body["version"])
+        self.versions.add(body["version"])
+        if body["result"] != [number * factor, 0, 0, 0]:
+            self.failures.append(f"wrong answer of version {factor}: {body}")
+        self.answered += 1
+
+
+@asynccontextmanager
+async def steady_load(url: str, callers: int = 8) -> AsyncIterator[Load]:
+    """Asks without pause from `callers` connections; every number is asked once, so nothing is cached."""
+    load = Load()
+    numbers = itertools.count(1)
+    stop = asyncio.Event()
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        while not stop.is_set():
+            number = next(numbers)
+            try:
+                load.check(number, await client.post("/predict", json={"data": [number, 0, 0, 0]}))
+            except httpx.HTTPError as error:
+                load.failures.append(repr(error))
+
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client, asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(ask(client))
+        try:
+            yield load
+        finally:
+            stop.set()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits for a condition, and fails loudly where it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def until_health(url: str, condition: Callable[[dict[str, str]], bool]) -> None:
+    async with httpx.AsyncClient(base_url=url) as client, asyncio.timeout(30):
+        while not condition((await client.get("/health")).json()["models"]["times"]):
+            await asyncio.sleep(0.1)
+
+
+async def test_versions_come_and_fail_without_a_lost_request(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    write_times(models, 1)
+    with platform(models, tmp_path, TRIREME_MODELS_POLL_SECONDS="0.2") as running:
+        async with steady_load(running.url) as load:
+            await until(lambda: load.answered > 20)
+            write_times(models, 2)
+            await until(lambda: "2" in load.versions)
+            write_times(models, 3, b"no model at all")
+            await until_health(running.url, lambda model: "version 3" in model["reason"])
+            before = load.answered
+            await until(lambda: load.answered > before + 20)
+        assert load.failures == []
+        assert load.versions == {"1", "2"}
+        health = httpx.get(f"{running.url}/health").json()
+        assert health["models"]["times"]["version"] == "2"
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "inference", "postprocess"])
+async def test_a_killed_stage_of_two_loses_no_request(tmp_path: Path, stage: str) -> None:
+    models = tmp_path / "models"
+    write_times(models, 1)
+    with platform(models, tmp_path, "--replicas", f"{stage}=2") as running:
+        async with steady_load(running.url) as load:
+            await until(lambda: load.answered > 20)
+            os.kill(running.pids[f"{stage}-0"], signal.SIGKILL)
+            before = load.answered
+            await until(lambda: load.answered > before + 200)
+        assert load.failures == []
+        assert "restart" in running.log.read_text()
+
+
+async def test_two_workers_share_the_port_and_the_metrics(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    write_times(models, 1)
+    with platform(models, tmp_path, "--workers", "2") as running:
+        asked = 0
+        for _ in range(60):  # each on a connection of its own, so both workers answer some
+            assert httpx.post(f"{running.url}/predict", json={"data": [asked, 0, 0, 0]}).status_code == 200
+            asked += 1
+        answered_by = await _workers(running.pids["gateway"][0])
+        assert len(answered_by) == 2
+        for _ in range(4):
+            text = httpx.get(f"{running.url}/metrics").text
+            assert f'model_requests_total{{endpoint="/predict",status="200"}} {asked}.0' in text
+            assert f'model_inference_duration_seconds_count{{model="times"}} {asked}.0' in text
+            assert httpx.get(f"{running.url}/health").json()["stats"]["total_requests"] == asked
+        answered_by[0].kill()
+        await until(lambda: len(_alive(running.pids["gateway"][0])) == 2 and not _runs(answered_by[0]))
+        await until(lambda: _answers(running.url))
+        text = httpx.get(f"{running.url}/metrics").text
+        assert f'model_requests_total{{endpoint="/predict",status="200"}} {asked}.0' in text
+
+
+async def _workers(parent: int) -> list[psutil.Process]:
+    await until(lambda: len(_alive(parent)) == 2)
+    return _alive(parent)
+
+
+def _alive(parent: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(parent).children() if _runs(child)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+async def test_no_redis_and_a_dead_redis_change_nothing_but_the_cache(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    write_times(models, 1)
+    with platform(models, tmp_path, TRIREME_GATEWAY_CACHE_MEMORY_BYTES="0") as running:
+        question = {"data": [5, 0, 0, 0]}
+        async with httpx.AsyncClient(base_url=running.url) as client:
+            assert (await client.post("/predict", json=question)).headers["x-cache"] == "miss"
+            async with asyncio.timeout(10):
+                while (await client.post("/predict", json=question)).headers["x-cache"] != "hit":
+                    await asyncio.sleep(0.05)
+        async with steady_load(running.url) as load:
+            await until(lambda: load.answered > 20)
+            os.kill(running.pids["redis"], signal.SIGKILL)
+            before = load.answered
+            await until(lambda: load.answered > before + 100)
+        assert load.failures == []
+
+
+def test_a_bad_model_is_shown_and_the_rest_serves(tmp_path: Path) -> None:
+    models = copy_models(tmp_path / "models", "tabular")
+    write_times(models, 1, b"no model at all")
+    with platform(models, tmp_path) as running:
+        health = httpx.get(f"{running.url}/health").json()
+        assert health["status"] == "degraded"
+        assert health["models"]["times"]["state"] == "UNAVAILABLE"
+        assert "version 1: " in health["models"]["times"]["reason"]
+        assert httpx.get(f"{running.url}/readyz").status_code == 200
+        refused = httpx.post(f"{running.url}/v1/models/times:predict", json={"instances": [[1, 2, 3, 4]]})
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"]
+
+
+def test_cors_by_setting(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    write_times(models, 1)
+    origin = "https://console.example"
+    with platform(models, tmp_path, "--redis", "off", TRIREME_GATEWAY_CORS_ORIGINS=origin) as running:
+        asked = {"origin": origin, "access-control-request-method": "POST"}
+        preflight = httpx.options(f"{running.url}/predict", headers=asked)
+        assert preflight.headers["access-control-allow-origin"] == origin
+        answer = httpx.post(f"{running.url}/predict", json={"data": [1, 0, 0, 0]}, headers={"origin": origin})
+        assert answer.headers["access-control-allow-origin"] == origin
+        stranger = httpx.options(
+            f"{running.url}/predict", headers={**asked, "origin": "https://other.example"}
+        )
+        assert "access-control-allow-origin" not in stranger.headers
