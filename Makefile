@@ -63,7 +63,7 @@ format: $(VENV)/test.stamp ## Formats the source
 
 .PHONY: typecheck
 typecheck: $(VENV)/test.stamp ## Strict types
-	@$(BIN)/mypy $(SOURCES) scripts
+	@$(BIN)/mypy $(SOURCES) scripts benchmarks
 
 .PHONY: generate
 generate: $(VENV)/test.stamp ## Writes generated code and documents afresh

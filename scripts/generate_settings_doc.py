@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -49,7 +50,7 @@ def row(cls: type[ServiceSettings], name: str, field: FieldInfo) -> str:
     return f"| `{variable(cls, name, field)}` | {default(field)} | {meaning} |"
 
 
-def section(title: str, cls: type[ServiceSettings], names: list[str]) -> str:
+def section(title: str, cls: type[ServiceSettings], names: Sequence[str]) -> str:
     rows = [row(cls, name, cls.model_fields[name]) for name in names]
     return "\n".join([f"## {title}", "", "| variable | default | meaning |", "|---|---|---|", *rows, ""])
 

@@ -56,7 +56,8 @@ def check_exposure(settings: GatewaySettings) -> None:
     ):
         raise SettingsError(
             f"refusing to listen on {settings.host} without authentication: set "
-            "TRIREME_GATEWAY_HOST=127.0.0.1, or say TRIREME_GATEWAY_ALLOW_ANONYMOUS=true if anyone who can reach it may use it"
+            "TRIREME_GATEWAY_HOST=127.0.0.1, or say TRIREME_GATEWAY_ALLOW_ANONYMOUS=true if anyone who "
+            "can reach it may use it"
         )
 
 

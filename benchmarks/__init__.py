@@ -1,0 +1,1 @@
+"""`make bench`: the platform beside its peers on one machine, every answer checked."""

@@ -1,0 +1,166 @@
+"""Rounds: each server started alone, checked, warmed up, measured and stopped; then the next one.
+
+A B A B: a round visits every server once, so that both sides of a ratio met the same machine.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from benchmarks.answers import check_answers
+from benchmarks.exchanges import Exchanges
+from benchmarks.figures import Sample
+from benchmarks.load.closed_loop import WrongAnswerError
+from benchmarks.load.http import ProtocolError
+from benchmarks.peers.single_file import read_pipeline
+from benchmarks.repository import make_repository
+from benchmarks.results import ServerResult, WorkloadResult
+from benchmarks.servers import (
+    ANCHOR,
+    RunningServer,
+    ServerError,
+    ServerSpec,
+    candidates,
+    instance_counts,
+    running,
+)
+from benchmarks.workloads import ROOT, Workload, ask_oracle
+from trireme_common.errors import SpecError, TriremeError
+
+BUSIEST = 64
+_PATIENCE_SECONDS = 90.0
+_CASE_FAILURES = (ServerError, WrongAnswerError, ProtocolError, OSError, subprocess.SubprocessError)
+
+Tell = Callable[[str], None]
+"""Called with what is about to be measured, once a measurement."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    warm_up_seconds: float
+    payloads: int
+    levels: tuple[int, ...] = (1, 16, BUSIEST)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A workload's files: repositories, and the requests with their right answers."""
+
+    servers: Mapping[str, Sequence[ServerSpec]]
+    files: Mapping[str, Path]
+    exchanges: Mapping[str, Exchanges]
+
+
+class Driver:
+    """Measures workloads one after the other. `directory` takes repositories, requests and logs."""
+
+    def __init__(self, pace: Pace, directory: Path, environment: Mapping[str, str], tell: Tell) -> None:
+        self._pace = pace
+        self._directory = directory
+        self._environment = environment
+        self._tell = tell
+
+    def run(self, workload: Workload, servers: Sequence[str], result: WorkloadResult) -> None:
+        """Fills `result`, also with what failed."""
+        try:
+            prepared = self._prepare(workload, servers)
+        except (OSError, ValueError, SpecError, TriremeError) as error:
+            result.failure = f"{type(error).__name__}: {error}"
+            return
+        result.servers.update({name: ServerResult() for name in servers})
+        chosen: dict[str, ServerSpec] = {}
+        for name in servers:
+            self._guard(result.servers[name], self._choose, prepared, name, result.servers[name], chosen)
+        for number in range(1, self._pace.rounds + 1):
+            for name, spec in chosen.items():
+                if not result.servers[name].failure:
+                    title = f"{workload.name}, round {number}, {name}"
+                    self._guard(
+                        result.servers[name], self._round, prepared, spec, result.servers[name], title
+                    )
+
+    def _prepare(self, workload: Workload, servers: Sequence[str]) -> Prepared:
+        home = self._directory / workload.name
+        self._tell(f"{workload.name}: asking the oracle")
+        repositories = {
+            count: make_repository(workload.model, home / f"models-{count}", count)
+            for count in instance_counts()
+        }
+        _, oracle = read_pipeline(repositories[1])
+        questions = ask_oracle(workload, oracle, self._pace.payloads)
+        exchanges, files = {}, {}
+        for name in servers:
+            exchanges[name] = questions.echo if name == ANCHOR else questions.model
+            files[name] = home / f"{name}.json"
+            exchanges[name].write(files[name])
+        tried = candidates(repositories)
+        return Prepared({name: tried[name] for name in servers}, files, exchanges)
+
+    def _choose(
+        self, prepared: Prepared, name: str, result: ServerResult, chosen: dict[str, ServerSpec]
+    ) -> None:
+        """The setting that answers most requests at the most connections."""
+        specs = prepared.servers[name]
+        for spec in specs if len(specs) > 1 else ():
+            self._tell(f"{name}: trying {spec.setting}")
+            with self._started(prepared, spec) as server:
+                sample = self._measure(prepared.files[name], server, BUSIEST)
+            result.tried[spec.setting] = sample.requests_per_second
+        best = max(specs, key=lambda spec: result.tried.get(spec.setting, 0.0))
+        result.setting = best.setting
+        chosen[name] = best
+
+    def _round(self, prepared: Prepared, spec: ServerSpec, result: ServerResult, title: str) -> None:
+        with self._started(prepared, spec) as server:
+            for connections in self._pace.levels:
+                self._tell(f"{title}, {connections} connection{'s' if connections > 1 else ''}")
+                result.add(connections, self._measure(prepared.files[spec.name], server, connections))
+
+    @contextmanager
+    def _started(self, prepared: Prepared, spec: ServerSpec) -> Iterator[RunningServer]:
+        """The server alone on the machine, its answers checked against the oracle's."""
+        with running(spec, self._environment, self._directory / f"{spec.name}.log") as server:
+            check_answers(server.port, prepared.exchanges[spec.name])
+            yield server
+
+    def _measure(self, requests: Path, server: RunningServer, connections: int) -> Sample:
+        """One window, by a load generator of its own. Raises ServerError with what it found wrong."""
+        pace = self._pace
+        options = {
+            "port": server.port,
+            "root": server.pid,
+            "connections": connections,
+            "warm-up": pace.warm_up_seconds,
+            "seconds": pace.seconds,
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        finished = subprocess.run(
+            [sys.executable, "-m", "benchmarks.load", str(requests), *arguments],
+            stdout=subprocess.PIPE,
+            check=False,
+            cwd=ROOT,
+            timeout=pace.warm_up_seconds + pace.seconds + _PATIENCE_SECONDS,
+        )
+        answer = orjson.loads(finished.stdout or b"{}")
+        if finished.returncode != 0:
+            reason = answer.get("error", f"the load generator ended with {finished.returncode}")
+            raise ServerError(f"{connections} connections: {reason}")
+        return Sample(**answer)
+
+    def _guard(self, result: ServerResult, step: Callable[..., None], *arguments: object) -> None:
+        """Runs a step of one server; what goes wrong there fails that case and no other."""
+        try:
+            step(*arguments)
+        except _CASE_FAILURES as error:
+            result.fail(f"{type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""Servers the platform is compared with, each started as a process of its own."""

@@ -1,0 +1,136 @@
+"""Servers under measurement: how each is started, found ready, and stopped."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import orjson
+
+_READY_SECONDS = 90.0
+_STOP_SECONDS = 45.0
+_TAIL_LINES = 8
+
+
+class ServerError(Exception):
+    """A server did not start, or ended by itself."""
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """One server at one setting. The command prints a line of JSON with `http` when it is ready."""
+
+    name: str
+    setting: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """`pid` is the root of its process tree."""
+
+    pid: int
+    port: int
+
+
+ANCHOR, SINGLE_FILE, TRIREME = "anchor", "single-file", "trireme"
+_THREADS = (1, 2, 4)
+_INSTANCES = (1, 2)
+
+
+def candidates(repositories: Mapping[int, Path]) -> dict[str, list[ServerSpec]]:
+    """The servers with every setting that is tried for them. `repositories` holds the same model,
+    by its number of instances."""
+    return {
+        ANCHOR: [ServerSpec(ANCHOR, "", _module("benchmarks.peers.anchor"))],
+        SINGLE_FILE: [_single_file(repositories[1], threads) for threads in _THREADS],
+        TRIREME: [_trireme(repositories[number], number) for number in _INSTANCES],
+    }
+
+
+def instance_counts() -> tuple[int, ...]:
+    """Numbers of instances that `candidates` wants repositories for."""
+    return _INSTANCES
+
+
+def _single_file(repository: Path, threads: int) -> ServerSpec:
+    command = _module("benchmarks.peers.single_file", "--models", str(repository), "--threads", str(threads))
+    return ServerSpec(SINGLE_FILE, f"{threads} thread{'s' if threads > 1 else ''}", command)
+
+
+def _trireme(repository: Path, instances: int) -> ServerSpec:
+    ports = ("--http-port", "0", "--grpc-port", "0")
+    command = _module("trireme_cli", "up", "--models", str(repository), *ports, "--redis", "off", "--json")
+    # The instances share these threads: one a run, as the single-file server has it.
+    threads = {"TRIREME_INFERENCE_THREADS": str(instances)}
+    return ServerSpec(TRIREME, f"{instances} instance{'s' if instances > 1 else ''}", command, threads)
+
+
+def _module(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *arguments)
+
+
+@contextmanager
+def running(spec: ServerSpec, environment: Mapping[str, str], log: Path) -> Iterator[RunningServer]:
+    """The server from its readiness until the end of the block. Raises ServerError."""
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            spec.command,
+            env={**environment, **spec.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            yield RunningServer(process.pid, _wait_until_ready(process, log))
+            if process.poll() is not None:
+                raise ServerError(f"{spec.name} ended by itself, {process.returncode}: {_tail(log)}")
+        finally:
+            _stop(process)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> int:
+    assert process.stdout is not None
+    line, until = b"", time.monotonic() + _READY_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            if not selector.select(max(0.0, until - time.monotonic())):
+                raise ServerError(f"not ready after {_READY_SECONDS:g} s: {_tail(log)}")
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                raise ServerError(f"ended before it was ready: {_tail(log)}")
+            line += piece
+    port: int | None = urlsplit(str(orjson.loads(line)["http"])).port
+    if port is None:
+        raise ServerError(f"no port in {line!r}")
+    return port
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return " | ".join(lines[-_TAIL_LINES:])[-2000:] or "it said nothing"

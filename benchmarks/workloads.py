@@ -1,0 +1,87 @@
+"""What the servers are asked: a model, the items sent to it, and the answers of the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from benchmarks.exchanges import Exchange, Exchanges
+from benchmarks.load.http import build_request
+from benchmarks.payloads import chinese_reviews, digit_pictures, english_texts
+from benchmarks.peers.single_file import Pipeline
+from trireme_postprocess.answers import Classification
+
+ROOT = Path(__file__).resolve().parent.parent
+# Another batch rounds its sums differently; an item this close to two labels proves nothing.
+_CLOSE_CALL = 1e-3
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model and how it is asked over HTTP."""
+
+    name: str
+    model: Path
+    """Directory of the model, whose name is the model's."""
+    items: Callable[[int], Sequence[str] | Sequence[bytes]]
+    note: str
+
+    def requests(self, items: Sequence[str | bytes]) -> list[bytes]:
+        """A whole HTTP request for each item: a text in JSON, or a picture as the body."""
+        return [self._request(item) for item in items]
+
+    def _request(self, item: str | bytes) -> bytes:
+        if isinstance(item, str):
+            return build_request("/predict", "application/json", orjson.dumps({"texts": [item]}))
+        return build_request(f"/v1/models/{self.model.name}/predict", "image/png", item)
+
+
+WORKLOADS = (
+    Workload(
+        "trivial",
+        ROOT / "benchmarks" / "models" / "trivial",
+        english_texts,
+        "a weighted count of n-grams: everything but the model",
+    ),
+    Workload(
+        "sentiment-zh", ROOT / "models" / "sentiment-zh", chinese_reviews, "Chinese reviews, a text a request"
+    ),
+    Workload(
+        "digits", ROOT / "models" / "digits", digit_pictures, "PNG, 200 to 450 pixels a side, as the body"
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The same requests with what a model server and what the anchor must answer."""
+
+    model: Exchanges
+    echo: Exchanges
+
+
+def ask_oracle(workload: Workload, oracle: Pipeline, number: int) -> Questions:
+    """About `number` distinct requests; items that are a close call between two labels are left out."""
+    items = [(item, oracle(item)) for item in workload.items(number)]
+    kept = [(item, answer) for item, answer in items if not _is_close(answer)]
+    requests = workload.requests([item for item, _ in kept])
+    answered = tuple(
+        Exchange(request, answer.label, answer.by_label)
+        for request, (_, answer) in zip(requests, kept, strict=True)
+    )
+    echoed = tuple(
+        Exchange(request, item if isinstance(item, str) else len(item))
+        for request, (item, _) in zip(requests, kept, strict=True)
+    )
+    if isinstance(kept[0][0], str):
+        texts = ("results", 0)
+        return Questions(Exchanges((*texts, "label"), answered), Exchanges((*texts, "text"), echoed))
+    return Questions(Exchanges(("label",), answered), Exchanges(("bytes",), echoed))
+
+
+def _is_close(answer: Classification) -> bool:
+    first, second, *_ = sorted(answer.probabilities, reverse=True)
+    return first - second < _CLOSE_CALL

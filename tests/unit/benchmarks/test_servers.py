@@ -1,0 +1,68 @@
+"""Peers as processes: ready, right, stopped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.answers import check_answers
+from benchmarks.driver import Driver, Pace
+from benchmarks.peers.single_file import read_pipeline
+from benchmarks.repository import make_repository
+from benchmarks.results import WorkloadResult
+from benchmarks.servers import ServerError, ServerSpec, candidates, running
+from benchmarks.workloads import WORKLOADS, Workload, ask_oracle
+
+DIGITS = next(workload for workload in WORKLOADS if workload.name == "digits")
+
+
+@pytest.mark.parametrize("workload", [WORKLOADS[0], DIGITS], ids=lambda workload: str(workload.name))
+def test_both_peers_answer_as_the_oracle_does_and_end(workload: Workload, tmp_path: Path) -> None:
+    repository = make_repository(workload.model, tmp_path / "models", 1)
+    questions = ask_oracle(workload, read_pipeline(repository)[1], 8)
+    servers = candidates({1: repository, 2: repository})
+    for name, exchanges in (("anchor", questions.echo), ("single-file", questions.model)):
+        with running(servers[name][0], os.environ, tmp_path / "log") as server:
+            check_answers(server.port, exchanges)
+        assert not psutil.pid_exists(server.pid)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import sys; sys.exit('no such model')", "before it was ready: no such model"),
+        ('print(\'{"http": "http://127.0.0.1:1"}\', flush=True)', "ended by itself, 0"),
+    ],
+)
+def test_a_server_that_ends_is_told_with_its_last_words(code: str, message: str, tmp_path: Path) -> None:
+    spec = ServerSpec("broken", "", (sys.executable, "-c", code))
+    with (
+        pytest.raises(ServerError, match=message),
+        running(spec, os.environ, tmp_path / "log") as server,
+    ):
+        psutil.Process(server.pid).wait()
+
+
+def test_a_round_from_oracle_to_sample(tmp_path: Path) -> None:
+    told: list[str] = []
+    result = WorkloadResult("trivial", "")
+    pace = Pace(rounds=1, seconds=0.2, warm_up_seconds=0.1, payloads=64, levels=(1, 4))
+    Driver(pace, tmp_path, os.environ, told.append).run(WORKLOADS[0], ["anchor"], result)
+    assert not result.failure
+    anchor = result.servers["anchor"]
+    assert anchor.failure == ""
+    assert {level: len(samples) for level, samples in anchor.samples.items()} == {1: 1, 4: 1}
+    assert list(anchor.programs(4)) == ["anchor"]
+    assert len(told) == 3
+
+
+def test_a_model_that_is_missing_fails_its_workload_only(tmp_path: Path) -> None:
+    workload = Workload("absent", tmp_path / "absent", WORKLOADS[0].items, "")
+    result = WorkloadResult("absent", "")
+    Driver(Pace(1, 0.1, 0.1, 8), tmp_path, os.environ, lambda _: None).run(workload, ["anchor"], result)
+    assert "is not there" in result.failure
+    assert not result.servers
