@@ -22,6 +22,10 @@ def _wrong(detail: str) -> TriremeError:
     return TriremeError(Code.INVALID_ARGUMENT, detail)
 
 
+def _too_large(limit: int) -> TriremeError:
+    return TriremeError(Code.PAYLOAD_TOO_LARGE, f"one text is larger than {limit} bytes")
+
+
 async def json_texts(chunks: AsyncIterator[bytes], max_text_bytes: int) -> AsyncIterator[str]:
     """Texts of `{"texts": [...]}`. Raises TriremeError(INVALID_ARGUMENT or PAYLOAD_TOO_LARGE)."""
     events: Any = ijson.sendable_list()
@@ -33,8 +37,10 @@ async def json_texts(chunks: AsyncIterator[bytes], max_text_bytes: int) -> Async
             parser.send(chunk)
             unread = 0 if events else unread + len(chunk)
             if unread > max_text_bytes:
-                raise TriremeError(Code.PAYLOAD_TOO_LARGE, f"one text is larger than {max_text_bytes} bytes")
+                raise _too_large(max_text_bytes)
             for text in shape.texts(events):
+                if len(text) > max_text_bytes:
+                    raise _too_large(max_text_bytes)
                 yield text
             del events[:]
         parser.close()
@@ -79,13 +85,15 @@ async def ndjson_texts(chunks: AsyncIterator[bytes], max_text_bytes: int) -> Asy
         ended, newline, unended = chunk.rpartition(b"\n")
         if newline:
             for line in bytes(rest + ended).split(b"\n"):
+                if len(line) > max_text_bytes:
+                    raise _too_large(max_text_bytes)
                 if line.strip():
                     yield _text(line)
             rest = bytearray(unended)
         else:
             rest += chunk
         if len(rest) > max_text_bytes:
-            raise TriremeError(Code.PAYLOAD_TOO_LARGE, f"one text is larger than {max_text_bytes} bytes")
+            raise _too_large(max_text_bytes)
     if rest.strip():
         yield _text(bytes(rest))
 

@@ -1,5 +1,7 @@
 """uvicorn's httptools protocol with the bounds it lacks: size of headers, and time to send them.
 
+The work of a client that leaves is cancelled, down to what waits in the stages.
+
 A client that trickles its body is closed too: each stretch of `_BODY_STRETCH_SECONDS` must bring
 `_BODY_STRETCH_BYTES`, unless the application itself held the reading back.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEADER_BYTES = 64 * 1024
 _HEADER_SECONDS = 10.0
@@ -26,6 +28,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_headers = True
         self._body_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -33,14 +36,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_deadline()
+        unanswered = self.cycle is not None and not self.cycle.response_complete
         super().connection_lost(exc)
+        if unanswered and self._task is not None:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         # In parts, or headers larger than the limit would pass if one read brought them whole.
-        for start in range(0, len(data), MAX_HEADER_BYTES):
-            if self.transport.is_closing():
-                return
-            self._receive(data[start : start + MAX_HEADER_BYTES])
+        while data and not self.transport.is_closing():
+            size = MAX_HEADER_BYTES - self._header_bytes if self._in_headers else MAX_HEADER_BYTES
+            self._receive(data[:size])
+            data = data[size:]
 
     def _receive(self, data: bytes) -> None:
         if self._in_headers:
@@ -50,7 +56,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             self._body_bytes += len(data)
         super().data_received(data)
-        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES:
+        if self._in_headers and self._header_bytes >= MAX_HEADER_BYTES:
             self._refuse(b"431 Request Header Fields Too Large", b"the headers are larger than 64 KiB")
 
     def on_message_begin(self) -> None:
@@ -63,6 +69,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         self._deadline = self.loop.call_later(_BODY_STRETCH_SECONDS, self._check_body)
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """As the base does it, keeping the task: it is cancelled when its client leaves."""
+        self._task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(self._task)
+        self._task.add_done_callback(self.tasks.discard)
 
     def on_message_complete(self) -> None:
         self._cancel_deadline()

@@ -5,6 +5,7 @@ Pure ASGI: behind Starlette's BaseHTTPMiddleware a handler never learns that the
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -75,6 +76,10 @@ class RequestMiddleware:
         self._access_log.begin()
         try:
             await self._app(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            # The client left, or the grace of a shutdown is over: the work behind is cancelled with
+            # this task, and there is nobody to tell. Passing it on would only fill the log.
+            pass
         except Exception:  # the last guard of a request: the caller gets an id, the log the traceback
             logger.exception("request_failed", request_id=context.request_id)
             if not answer.started:
