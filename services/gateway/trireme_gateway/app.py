@@ -11,7 +11,7 @@ from trireme_common.errors import TriremeError
 from trireme_gateway.errors import handle_error, handle_method_not_allowed, handle_not_found
 from trireme_gateway.hot_routes import HotRoutes
 from trireme_gateway.middleware import AccessLog, RequestMiddleware
-from trireme_gateway.routes import batch, health, models, predict, v2
+from trireme_gateway.routes import batch, console, health, models, predict, v2
 from trireme_gateway.services import Services
 
 
@@ -49,8 +49,11 @@ def create_api(services: Services) -> FastAPI:
             405: handle_method_not_allowed,
         },
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's own page loads from elsewhere; the console's router serves ours
+        redoc_url=None,
     )
     api.state.services = services
     for module in (predict, batch, models, v2, health):
         api.include_router(module.router)
+    api.include_router(console.create_router())
     return api

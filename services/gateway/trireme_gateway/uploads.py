@@ -36,11 +36,14 @@ async def read_uploads(headers: Headers, body: bytes) -> list[Upload]:
     except (MultiPartException, KeyError, ValueError) as error:
         reason = getattr(error, "message", "no valid boundary")
         raise TriremeError(Code.INVALID_ARGUMENT, f"the body is no valid multipart form: {reason}") from error
-    return [
-        Upload(name, await value.read())
-        for name, value in form.multi_items()
-        if isinstance(value, UploadFile)
-    ]
+    try:
+        return [
+            Upload(name, await value.read())
+            for name, value in form.multi_items()
+            if isinstance(value, UploadFile)
+        ]
+    finally:
+        await form.close()
 
 
 async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
