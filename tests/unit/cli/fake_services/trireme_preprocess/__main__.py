@@ -1,0 +1,3 @@
+import fake_stage
+
+fake_stage.main("preprocess")

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+
+from trireme_common.logs import DROPPED, LineWriter
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def test_lines_arrive_whole_and_in_order(pipe: tuple[int, int]) -> None:
+    reader, descriptor = pipe
+    writer = LineWriter(descriptor)
+    lines = [b"%d\n" % number for number in range(500)]
+    for line in lines:
+        writer.write_line(line)
+    writer.close()
+    assert os.read(reader, 65536) == b"".join(lines)
+    writer.close()
+
+
+def test_a_reader_that_stopped_stops_nobody(pipe: tuple[int, int]) -> None:
+    reader, descriptor = pipe
+    before = DROPPED.collect()[0].samples[0].value
+    writer = LineWriter(descriptor)
+    for _ in range(30_000):
+        writer.write_line(b"x" * 99 + b"\n")
+    dropped = DROPPED.collect()[0].samples[0].value - before
+    assert 0 < dropped < 30_000
+    kept = (30_000 - int(dropped)) * 100
+    while kept:  # what was kept comes as soon as somebody reads again
+        kept -= len(os.read(reader, kept))
+    writer.close()
+
+
+def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+    reader, descriptor = pipe
+    os.set_blocking(descriptor, False)
+    size = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    writer = LineWriter(descriptor)
+    line = b"x" * 999 + b"\n"
+    count = 3 * size // len(line)
+    for _ in range(count):
+        writer.write_line(line)
+    received = b""
+    while len(received) < count * len(line):
+        received += os.read(reader, 65536)
+    assert received == line * count
+    writer.close()
+
+
+def lines_of(program: str) -> list[dict[str, object]]:
+    """What a process writes that sets up logging and runs `program`."""
+    start = "from trireme_common.logs import configure_logs\nimport logging, structlog\n"
+    code = (
+        start
+        + "configure_logs('toy', 'info', 'json')\nlog = structlog.get_logger('x')\n"
+        + textwrap.dedent(program)
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert not done.stdout
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_a_line_is_one_json_object() -> None:
+    plain, foreign, failure, odd = lines_of(
+        """
+        log.debug("unseen")
+        log.info("seen", answer=42, text="好\\n")
+        logging.getLogger("library").warning("from %s", "outside")
+        try:
+            1 / 0
+        except ZeroDivisionError:
+            log.exception("failed")
+        log.info("odd", name="\\udcff", large=2**70)
+        """
+    )
+    assert plain["event"] == "seen"
+    assert (plain["level"], plain["service"], plain["answer"], plain["text"]) == ("info", "toy", 42, "好\n")
+    assert "timestamp" in plain
+    assert (foreign["event"], foreign["level"]) == ("from outside", "warning")
+    assert "ZeroDivisionError" in str(failure["exception"])
+    assert (odd["name"], odd["large"]) == ("\udcff", 2**70)

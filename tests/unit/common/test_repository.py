@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.repositories import change, write_model
+from trireme_common.errors import SpecError
+from trireme_common.repository import VersionFiles, content_digest, scan, sha256
+
+
+def only(root: Path) -> VersionFiles:
+    (files,) = scan(root).versions
+    return files
+
+
+def test_models_and_versions_are_found_by_number(tmp_path: Path) -> None:
+    write_model(tmp_path, "b", 10, 2)
+    write_model(tmp_path, "a", 1)
+    for name in ("01", "x", "-1", "1.5", "٣"):
+        (tmp_path / "a" / name).mkdir()
+    assert [(files.spec.name, files.version) for files in scan(tmp_path).versions] == [
+        ("a", 1),
+        ("b", 2),
+        ("b", 10),
+    ]
+
+
+def test_what_is_no_model_is_passed_over(tmp_path: Path) -> None:
+    write_model(tmp_path, "good", 1)
+    (tmp_path / "README.md").write_text("x")
+    (tmp_path / "empty").mkdir()
+    write_model(tmp_path, ".hidden", 1)
+    write_model(tmp_path, "_draft", 1)
+    found = scan(tmp_path)
+    assert [files.spec.name for files in found.versions] == ["good"]
+    assert not found.broken
+
+
+def test_a_bare_model_file_is_served_as_tensors(tmp_path: Path) -> None:
+    write_model(tmp_path, "bare", 1)
+    (tmp_path / "bare" / "model.yaml").unlink()
+    assert only(tmp_path).spec.task == "tensor"
+
+
+def test_one_bad_model_leaves_the_others(tmp_path: Path) -> None:
+    write_model(tmp_path, "good", 1)
+    write_model(tmp_path, "typo", 1, spec="name: typo\nwhat: 1\n")
+    write_model(tmp_path, "renamed", 1, spec="name: other\n")
+    write_model(tmp_path, "hollow")
+    write_model(tmp_path, "bad name", 1)
+    (tmp_path / "bad name" / "model.yaml").unlink()
+    found = scan(tmp_path)
+    assert [files.spec.name for files in found.versions] == ["good"]
+    reasons = dict(found.broken)
+    assert sorted(reasons) == ["bad name", "hollow", "renamed", "typo"]
+    assert "line 2: what: unknown key" in reasons["typo"]
+    assert "the directory is 'renamed'" in reasons["renamed"]
+    assert "no version" in reasons["hollow"]
+
+
+def test_a_missing_repository_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="TRIREME_MODELS_DIR"):
+        scan(tmp_path / "nowhere")
+
+
+def test_the_signature_follows_every_file_of_the_version(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "m", 1)
+    seen = {only(tmp_path).signature}
+    assert only(tmp_path).signature in seen
+    for path in (folder / "1" / "model.onnx", folder / "model.yaml", folder / "golden.json"):
+        change(path, "name: m\n")
+        seen.add(only(tmp_path).signature)
+    (folder / "1" / "assets").mkdir()
+    (folder / "1" / "assets" / "labels.json").write_text("[]")
+    seen.add(only(tmp_path).signature)
+    assert len(seen) == 5
+    (folder / "README.md").write_text("beside the versions")
+    assert only(tmp_path).signature in seen
+
+
+def test_a_versions_own_golden_request_wins(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "m", 1)
+    assert only(tmp_path).golden is None
+    (folder / "golden.json").write_text("{}")
+    assert only(tmp_path).golden == folder / "golden.json"
+    (folder / "1" / "golden.json").write_text("{}")
+    assert only(tmp_path).golden == folder / "1" / "golden.json"
+
+
+def test_the_digest_covers_the_spec_and_the_files_a_stage_reads(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, "m", 1)
+    (folder / "1" / "labels.json").write_text("[]")
+    whole, light = (content_digest(only(tmp_path), with_model=flag) for flag in (True, False))
+    assert whole != light
+    change(folder / "1" / "model.onnx", "other")
+    assert content_digest(only(tmp_path), with_model=True) != whole
+    assert content_digest(only(tmp_path), with_model=False) == light
+    change(folder / "1" / "labels.json", "[1]")
+    assert content_digest(only(tmp_path), with_model=False) != light
+    shutil.copytree(folder, tmp_path / "elsewhere" / "m")
+    assert content_digest(only(tmp_path / "elsewhere"), with_model=True) == content_digest(
+        scan(tmp_path).versions[0], with_model=True
+    )
+
+
+def pinned(root: Path, **pins: str) -> VersionFiles:
+    lines = "".join(f"  {name}: '{digest}'\n" for name, digest in pins.items())
+    write_model(root, "m", 1, 2, spec=f"name: m\ndigests:\n{lines}")
+    (root / "m" / "golden.json").write_text("{}")
+    return scan(root).versions[0]
+
+
+def test_pinned_files_are_verified(tmp_path: Path) -> None:
+    right = hashlib.sha256(b"w").hexdigest()
+    golden = hashlib.sha256(b"{}").hexdigest()
+    good = pinned(tmp_path, **{"1/model.onnx": right, "2/model.onnx": "0" * 64, "golden.json": golden})
+    content_digest(good, with_model=True)
+    assert sha256(tmp_path / "m" / "1" / "model.onnx") == right
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("1/model.onnx", "but model.yaml pins"),
+        ("1/gone.bin", "pinned by model.yaml, but missing"),
+        ("model.onnx", "pinned by model.yaml, but missing"),
+        ("golden.json", "is not the one that model.yaml pins"),
+    ],
+)
+def test_a_pin_that_does_not_hold_is_refused(tmp_path: Path, name: str, expected: str) -> None:
+    with pytest.raises(SpecError, match=expected):
+        content_digest(pinned(tmp_path, **{name: "0" * 64}), with_model=True)
+
+
+def test_weights_are_not_read_by_stages_that_do_not_need_them(tmp_path: Path) -> None:
+    content_digest(pinned(tmp_path, **{"1/model.onnx": "0" * 64}), with_model=False)
