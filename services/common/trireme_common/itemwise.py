@@ -26,19 +26,26 @@ _INLINE_BYTES = 32 * 1024
 class ItemwiseHandler(Generic[T]):
     """Runs `run(servable, payload) -> payload` for every item of a message.
 
-    Small messages run on the event loop and are answered together; large ones run in `executor`,
-    an item a job (their work, decoding pictures, leaves the interpreter's lock), and each is
-    answered as soon as it is done.
+    Small messages run on the event loop and are answered together; large ones, and those of
+    servables that are `heavy` whatever the size of their items, run in `executor`, an item a job
+    (their work, decoding pictures, leaves the interpreter's lock), each answered when it is done.
     """
 
-    def __init__(self, store: ModelStore[T], run: Callable[[T, bytes], bytes], executor: Executor) -> None:
+    def __init__(
+        self,
+        store: ModelStore[T],
+        run: Callable[[T, bytes], bytes],
+        executor: Executor,
+        heavy: Callable[[T], bool] = lambda _: False,
+    ) -> None:
         self._store = store
         self._run = run
         self._executor = executor
+        self._heavy = heavy
 
     async def handle(self, model: str, version: str, items: Sequence[Item], emit: Emit) -> None:
         servable = self._store.get(model, version)
-        if sum(len(item.payload) for item in items) <= _INLINE_BYTES:
+        if not self._heavy(servable) and sum(len(item.payload) for item in items) <= _INLINE_BYTES:
             emit([self._answer(model, servable, item) for item in items])
             return
         loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ import select
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from typing import Any
 
@@ -119,7 +120,7 @@ def configure_logs(service: str, level: str, log_format: str) -> LineWriter:
             structlog.processors.add_log_level,
             add_service,
             structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
+            format_trace,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -128,6 +129,21 @@ def configure_logs(service: str, level: str, log_format: str) -> LineWriter:
     )
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
     return writer
+
+
+def format_trace(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Replaces `exc_info` by the frames and the type of the exception.
+
+    Its message is left out: a library's message may quote what a caller sent, and logs never hold that.
+    """
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else None
+    if given and error is None:
+        error = sys.exception()
+    if error is not None:
+        event["exception"] = type(error).__name__
+        event["trace"] = "".join(traceback.format_tb(error.__traceback__))
+    return event
 
 
 def _dumps(event: Any, **_: Any) -> bytes:

@@ -20,7 +20,7 @@ import structlog
 
 from trireme_common.errors import Code, SpecError, TriremeError
 from trireme_common.model_spec import ModelSpec
-from trireme_common.repository import Scan, VersionFiles, scan
+from trireme_common.repository import Scan, SpecReader, VersionFiles, scan
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State
 
 logger = structlog.get_logger(__name__)
@@ -80,6 +80,7 @@ class ModelStore(Generic[T]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._models_dir = models_dir
+        self._specs = SpecReader()
         self._load = load
         self._policy = policy
         self._linger_seconds = linger_seconds
@@ -142,7 +143,7 @@ class ModelStore(Generic[T]):
         `settled_only` leaves a version alone until two looks in a row found the same files, so that
         one that is still being copied is not loaded half.
         """
-        found = await asyncio.to_thread(scan, self._models_dir)
+        found = await asyncio.to_thread(scan, self._models_dir, self._specs)
         settled = {
             (files.spec.name, files.version)
             for files in found.versions

@@ -57,8 +57,28 @@ class Scan:
     """Model name and reason, for models that cannot be read as a whole."""
 
 
-def scan(models_dir: Path) -> Scan:
-    """Reads every model.yaml and lists every version. Raises SpecError if `models_dir` is no directory."""
+class SpecReader:
+    """Reads model.yaml files, each again only when it has changed: repositories are looked at often."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, tuple[tuple[int, ...], ModelSpec]] = {}
+
+    def read(self, path: Path) -> ModelSpec:
+        """As `read_model_spec`."""
+        stat = path.stat()
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        kept = self._read.get(path)
+        if kept is None or kept[0] != stamp:
+            kept = self._read[path] = (stamp, read_model_spec(path))
+        return kept[1]
+
+
+def scan(models_dir: Path, reader: SpecReader | None = None) -> Scan:
+    """Reads every model.yaml and lists every version. Raises SpecError if `models_dir` is no directory.
+
+    Whoever looks again and again keeps a `reader`.
+    """
+    reader = reader or SpecReader()
     if not models_dir.is_dir():
         raise SpecError(f"the model repository {models_dir} is not a directory; set TRIREME_MODELS_DIR")
     versions: list[VersionFiles] = []
@@ -67,17 +87,17 @@ def scan(models_dir: Path) -> Scan:
         if not directory.is_dir() or directory.name.startswith((".", "_")):
             continue
         try:
-            versions.extend(_model_versions(directory))
+            versions.extend(_model_versions(directory, reader))
         except (SpecError, OSError) as error:
             broken.append((directory.name, str(error)))
     return Scan(tuple(versions), tuple(broken))
 
 
-def _model_versions(directory: Path) -> Iterator[VersionFiles]:
+def _model_versions(directory: Path, reader: SpecReader) -> Iterator[VersionFiles]:
     numbers = sorted(int(path.name) for path in directory.iterdir() if _is_version(path))
     spec_path = directory / SPEC_FILE
     if spec_path.is_file():
-        spec = read_model_spec(spec_path)
+        spec = reader.read(spec_path)
         if spec.name != directory.name:
             raise SpecError(f"{spec_path}: name is '{spec.name}', but the directory is '{directory.name}'")
         if not numbers:

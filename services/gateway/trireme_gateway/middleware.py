@@ -24,6 +24,7 @@ logger = structlog.get_logger(__name__)
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _CLIENT_LEFT = 499
+_PROBES = frozenset({"/health", "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
 class AccessLog:
@@ -41,7 +42,9 @@ class AccessLog:
         ACTIVE_REQUESTS.dec()
         seconds = time.monotonic() - context.started
         self._metrics.finished(context.endpoint, status, seconds)
-        logger.info(
+        # Probes and scrapes come every second and say nothing new.
+        say = logger.debug if context.endpoint in _PROBES and status == "200" else logger.info
+        say(
             "request",
             endpoint=context.endpoint,
             status=status,

@@ -28,6 +28,8 @@ async def serve(settings: PreprocessSettings, stop: asyncio.Event) -> None:
     """Runs the service until `stop` is set."""
     store = ModelStore(settings.models_dir, load, policy=every_version)
     with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
-        servicer = StageServicer(ItemwiseHandler(store, run, executor), store)
+        servicer = StageServicer(
+            ItemwiseHandler(store, run, executor, lambda preprocessor: preprocessor.heavy), store
+        )
         server = GrpcServer(settings.host, settings.port, [servicer.handlers(SERVICE, "Process")], [SERVICE])
         await serve_stage(settings, store, server, stop)

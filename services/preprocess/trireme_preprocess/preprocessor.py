@@ -31,6 +31,8 @@ class Preprocessor:
     def __init__(self, spec: ModelSpec, chain: Chain, descriptor: ModelDescriptor) -> None:
         self.descriptor = descriptor
         self._kind = KIND_OF_TASK[spec.task]
+        self.heavy = self._kind == "bytes"
+        """Whether a small item may be much work: a picture of few bytes can have many pixels."""
         self._chain = chain
         self._inputs = [(tensor.name, dtype_of(tensor.datatype)) for tensor in spec.inputs]
         features = spec.inputs[0].shape[-1]
@@ -46,7 +48,10 @@ class Preprocessor:
     def _input(self, value: dict[str, Array], name: str, dtype: np.dtype[Any] | None) -> Array:
         array = value[name]
         if dtype is not None and array.dtype != dtype:
-            array = array.astype(dtype)
+            with np.errstate(over="ignore"):
+                array = array.astype(dtype)
+            if self._kind == "numbers" and not np.isfinite(array).all():
+                raise ItemError(Code.NON_FINITE_NUMBER, "a number is too large for the model's datatype")
         return array[np.newaxis]
 
     def _value(self, item: Tensor) -> Any:
@@ -82,6 +87,7 @@ class PassThrough:
     """Servable of a `tensor` model: its tensors need no preprocessing."""
 
     notes = ""
+    heavy = False
 
     def __init__(self, descriptor: ModelDescriptor) -> None:
         self.descriptor = descriptor

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,15 @@ async def test_an_unknown_version_refuses_the_message(handler: ItemwiseHandler[U
     with pytest.raises(TriremeError) as refused:
         await handler.handle("m", "2", [item(1, b"a")], lambda _: None)
     assert refused.value.code is Code.MODEL_NOT_FOUND
+
+
+async def test_small_items_of_a_heavy_model_leave_the_event_loop(
+    tmp_path: Path, executor: ThreadPoolExecutor
+) -> None:
+    write_model(tmp_path, "m", 1)
+    store: ModelStore[Upper] = ModelStore(tmp_path, Upper)
+    await store.refresh()
+    heavy = ItemwiseHandler(store, lambda servable, payload: servable(payload), executor, lambda _: True)
+    outcomes, _ = await run(heavy, [item(1, b"a"), item(2, b"b")])
+    assert said(outcomes) == [b"A", b"B"]
+    assert threading.current_thread().name not in store.get("m", "1").threads

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trireme_common.logs import DROPPED, LineWriter
+from trireme_common.logs import DROPPED, LineWriter, format_trace
 
 
 @pytest.fixture
@@ -94,3 +94,23 @@ def test_a_line_is_one_json_object() -> None:
     assert (foreign["event"], foreign["level"]) == ("from outside", "warning")
     assert "ZeroDivisionError" in str(failure["exception"])
     assert (odd["name"], odd["large"]) == ("\udcff", 2**70)
+
+
+def test_a_trace_names_the_type_and_the_frames_but_not_the_message() -> None:
+    try:
+        raise ValueError("what the caller sent")
+    except ValueError as error:
+        event = format_trace(None, "error", {"event": "request_failed", "exc_info": error})
+    assert event["exception"] == "ValueError"
+    assert "test_logs.py" in event["trace"]
+    assert "what the caller sent" not in json.dumps({**event, "trace": ""})
+    assert "exc_info" not in event
+
+
+def test_the_exception_being_handled_is_found() -> None:
+    try:
+        raise KeyError("x")
+    except KeyError:
+        event = format_trace(None, "error", {"event": "failed", "exc_info": True})
+    assert event["exception"] == "KeyError"
+    assert format_trace(None, "info", {"event": "fine"}) == {"event": "fine"}

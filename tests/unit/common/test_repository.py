@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.repositories import change, write_model
 from trireme_common.errors import SpecError
-from trireme_common.repository import VersionFiles, content_digest, scan, sha256
+from trireme_common.repository import SpecReader, VersionFiles, content_digest, scan, sha256
 
 
 def only(root: Path) -> VersionFiles:
@@ -137,3 +137,16 @@ def test_a_pin_that_does_not_hold_is_refused(tmp_path: Path, name: str, expected
 
 def test_weights_are_not_read_by_stages_that_do_not_need_them(tmp_path: Path) -> None:
     content_digest(pinned(tmp_path, **{"1/model.onnx": "0" * 64}), with_model=False)
+
+
+def test_a_spec_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
+    write_model(tmp_path, "m", 1)
+    reader = SpecReader()
+    first = scan(tmp_path, reader).versions[0].spec
+    assert scan(tmp_path, reader).versions[0].spec is first
+    path = tmp_path / "m" / "model.yaml"
+    change(path, path.read_text() + "warmup: false\n")
+    second = scan(tmp_path, reader).versions[0].spec
+    assert (first.warmup, second.warmup) == (True, False)
+    change(path, "name: [")
+    assert scan(tmp_path, reader).broken

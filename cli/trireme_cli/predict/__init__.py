@@ -1,0 +1,1 @@
+"""`trireme predict`: texts, pictures and rows of numbers, one or thousands, to answers."""
