@@ -212,3 +212,20 @@ def test_cors_by_setting(tmp_path: Path) -> None:
             f"{running.url}/predict", headers={**asked, "origin": "https://other.example"}
         )
         assert "access-control-allow-origin" not in stranger.headers
+
+
+async def test_workers_replaced_one_by_one_lose_no_request(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    write_times(models, 1)
+    with platform(models, tmp_path, "--workers", "2") as running:
+        parent = running.pids["gateway"][0]
+        old = {worker.pid for worker in await _workers(parent)}
+        async with steady_load(running.url) as load:
+            await until(lambda: load.answered > 20)
+            os.kill(parent, signal.SIGHUP)
+            await until(lambda: running.log.read_text().count("worker_replaced") == 2, 60)
+            before = load.answered
+            await until(lambda: load.answered > before + 50)
+        assert load.failures == []
+        assert load.answered > 70
+        assert old.isdisjoint(worker.pid for worker in _alive(parent))

@@ -17,6 +17,7 @@ from trireme_gateway.cache.cache import ResultCache
 from trireme_gateway.cache.events import CacheCounts
 from trireme_gateway.cache.memory import MemoryCache
 from trireme_gateway.catalog import Catalog
+from trireme_gateway.draining import Draining
 from trireme_gateway.middleware import AccessLog
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.services import Services
@@ -47,16 +48,6 @@ class Stages:
         return Pipeline(
             self.preprocess, self.inference, self.postprocess, cache, observer or RecordingObserver()
         )
-
-
-class Draining:
-    """What the middleware and readiness ask."""
-
-    def __init__(self) -> None:
-        self.begun = False
-
-    def __call__(self) -> bool:
-        return self.begun
 
 
 def services(

@@ -11,14 +11,14 @@ from trireme_gateway.bootstrap import check_exposure
 from trireme_gateway.http_server import listen
 from trireme_gateway.settings import GatewaySettings
 from trireme_gateway.worker import serve_worker
-from trireme_gateway.workers import GRPC_PORT, HTTP_FD, supervise
+from trireme_gateway.workers import GRPC_PORT, HTTP_FD, READY_FD, supervise
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Runs the gateway, or the worker that the environment says this is, until `stop` is set."""
     if HTTP_FD in os.environ:
         inherited = socket.socket(fileno=int(os.environ[HTTP_FD]))
-        await serve_worker(settings, inherited, int(os.environ[GRPC_PORT]), stop)
+        await serve_worker(settings, inherited, int(os.environ[GRPC_PORT]), stop, announce_ready)
         return
     check_exposure(settings)
     http_socket = listen(settings.host, settings.http_port)
@@ -27,6 +27,14 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         return
     serve_metrics(settings.host, settings.metrics_port)
     await serve_worker(settings, http_socket, settings.grpc_port, stop)
+
+
+def announce_ready() -> None:
+    """Tells the parent, where it waits for that, that this worker answers."""
+    descriptor = os.environ.pop(READY_FD, None)
+    if descriptor is not None:
+        os.write(int(descriptor), b"1")
+        os.close(int(descriptor))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def create_app(services: Services, access_log: AccessLog) -> ASGIApp:
         app,
         timeout_seconds=settings.request_timeout_seconds,
         access_log=access_log,
-        draining=services.draining,
+        draining=services.draining.closing,
     )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from trireme_common.errors import SettingsError
 from trireme_gateway.answer_cache import AnswerCache
@@ -17,6 +16,7 @@ from trireme_gateway.cache.metrics import PrometheusCacheEvents
 from trireme_gateway.cache.redis_client import redis_client
 from trireme_gateway.cache.redis_store import RedisStore
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Catalog
+from trireme_gateway.draining import Draining
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.stage_client import StageClient
 from trireme_gateway.metrics import PrometheusObserver
@@ -35,16 +35,6 @@ _MAX_MESSAGE_ITEMS = 64
 _MESSAGES_IN_FLIGHT = {PREPROCESS: 1, INFERENCE: 2, POSTPROCESS: 1}
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-@dataclass(slots=True)
-class Draining:
-    """Whether the gateway is about to leave; set once, read by readiness and by every answer."""
-
-    begun: bool = False
-
-    def __call__(self) -> bool:
-        return self.begun
 
 
 def check_exposure(settings: GatewaySettings) -> None:

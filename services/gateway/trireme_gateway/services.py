@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from fastapi import Depends, Request
 
 from trireme_gateway.catalog import Catalog
 from trireme_gateway.context import RequestContext
+from trireme_gateway.draining import Draining
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.settings import GatewaySettings
 
@@ -21,7 +21,12 @@ class Services:
     settings: GatewaySettings
     catalog: Catalog
     pipeline: Pipeline
-    draining: Callable[[], bool]
+    draining: Draining
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be answered here, now and in the near future."""
+        return self.catalog.ready and not self.draining()
 
 
 # Coroutines, because FastAPI runs a plain function in a thread, which costs a request more than all hops.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -11,7 +13,8 @@ import structlog
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.app import create_app
-from trireme_gateway.bootstrap import Draining, open_services
+from trireme_gateway.bootstrap import open_services
+from trireme_gateway.draining import Draining
 from trireme_gateway.grpc_front import build_front
 from trireme_gateway.http_server import HttpServer
 from trireme_gateway.middleware import AccessLog
@@ -24,9 +27,16 @@ logger = structlog.get_logger(__name__)
 
 
 async def serve_worker(
-    settings: GatewaySettings, http_socket: socket.socket, grpc_port: int, stop: asyncio.Event
+    settings: GatewaySettings,
+    http_socket: socket.socket,
+    grpc_port: int,
+    stop: asyncio.Event,
+    announce: Callable[[], None] | None = None,
 ) -> None:
     """Serves until `stop` is set.
+
+    A worker of several is given `announce`, calls it once, when requests can be answered, and takes
+    SIGHUP as the word that another worker has taken over.
 
     Order of the end: readiness 503 and `connection: close` on every answer while requests are still
     taken, then the listeners, then the requests under way, then the streams to the stages.
@@ -39,27 +49,44 @@ async def serve_worker(
         front = GrpcServer(settings.host, grpc_port, handlers, names, share_port=settings.workers > 1)
         server = HttpServer(create_app(services, access_log), grace_seconds=settings.grace_seconds)
         await front.start()
-        mirror = asyncio.create_task(_mirror_readiness(services, front))
+        mirror = asyncio.create_task(_mirror_readiness(services, front, announce or _nobody))
         stack.push_async_callback(cancel_and_wait, mirror)
         serving = asyncio.create_task(server.run_on(http_socket))
         port = http_socket.getsockname()[1]
         logger.info("listening", host=settings.host, http_port=port, grpc_port=front.port)
+        if announce is not None:
+            _leave_on_hangup(draining, stop)
         await stop.wait()
-        mirror.cancel()
         draining.begun = True
+        mirror.cancel()
         await asyncio.gather(
             front.stop(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds),
             _stop_http(server, serving, settings.drain_seconds),
         )
 
 
-async def _mirror_readiness(services: Services, front: GrpcServer) -> None:
+def _leave_on_hangup(draining: Draining, stop: asyncio.Event) -> None:
+    def leave() -> None:
+        draining.replaced = True
+        stop.set()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, leave)
+
+
+def _nobody() -> None:
+    """Nobody waits to hear that this process is ready."""
+
+
+async def _mirror_readiness(services: Services, front: GrpcServer, announce: Callable[[], None]) -> None:
     """Keeps grpc.health.v1 in step with what /readyz says."""
-    known = False
+    known = announced = False
     while True:
-        if services.catalog.ready != known:
-            known = services.catalog.ready
+        if services.ready != known:
+            known = services.ready
             await front.set_ready(known)
+            if known and not announced:
+                announced = True
+                announce()
         await asyncio.sleep(_READINESS_SECONDS)
 
 

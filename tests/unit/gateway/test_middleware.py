@@ -9,8 +9,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from tests.support.gateways import Draining
 from trireme_gateway.context import RequestContext
+from trireme_gateway.draining import Draining
 from trireme_gateway.metrics import ACTIVE_REQUESTS, REQUESTS
 from trireme_gateway.middleware import AccessLog, RequestMiddleware
 
@@ -43,7 +43,7 @@ class App:
 
 def client(app: App, draining: Draining | None = None) -> httpx.AsyncClient:
     wrapped = RequestMiddleware(
-        app, timeout_seconds=5, access_log=AccessLog(), draining=draining or Draining()
+        app, timeout_seconds=5, access_log=AccessLog(), draining=(draining or Draining()).closing
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=wrapped), base_url="http://gateway")
 
@@ -133,7 +133,7 @@ async def test_a_fault_after_the_answer_began_changes_nothing() -> None:
 async def test_a_request_without_an_answer_counts_as_left() -> None:
     app = App()
     app.leave = True
-    wrapped = RequestMiddleware(app, timeout_seconds=5, access_log=AccessLog(), draining=Draining())
+    wrapped = RequestMiddleware(app, timeout_seconds=5, access_log=AccessLog(), draining=Draining().closing)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
     async def receive() -> dict[str, object]:

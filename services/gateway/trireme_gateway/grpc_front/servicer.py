@@ -23,7 +23,7 @@ class InferenceServicer:
         return pb.ServerLiveResponse(live=True)
 
     async def server_ready(self, _: pb.ServerReadyRequest, context: RequestContext) -> pb.ServerReadyResponse:
-        return pb.ServerReadyResponse(ready=self._services.catalog.ready and not self._services.draining())
+        return pb.ServerReadyResponse(ready=self._services.ready)
 
     async def model_ready(
         self, request: pb.ModelReadyRequest, context: RequestContext

@@ -50,7 +50,7 @@ async def live() -> Response:
 
 @router.get("/readyz", summary="200 when requests can be answered, else 503")
 async def ready(services: ServicesDep) -> Response:
-    is_ready = services.catalog.ready and not services.draining()
+    is_ready = services.ready
     return json_response({"ready": is_ready}, 200 if is_ready else 503)
 
 

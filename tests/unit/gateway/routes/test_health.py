@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from tests.support.catalogs import catalog, state, version
-from tests.support.gateways import Draining, client, services
+from tests.support.gateways import client, services
 from trireme_common.stage_state import State
 from trireme_gateway.catalog import STAGES, Catalog
+from trireme_gateway.draining import Draining
 
 
 async def get(path: str, found: Catalog, draining: Draining | None = None) -> Any:

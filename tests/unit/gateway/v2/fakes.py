@@ -13,6 +13,7 @@ from trireme_gateway.cache.cache import ResultCache
 from trireme_gateway.cache.events import CacheCounts
 from trireme_gateway.cache.memory import MemoryCache
 from trireme_gateway.catalog import STAGES, Catalog
+from trireme_gateway.draining import Draining
 from trireme_gateway.hop.ports import HopAnswer
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.services import Services
@@ -114,7 +115,7 @@ def services(
         FakeHop(preprocess), FakeHop(infer, wait), FakeHop(postprocess), cache, SilentObserver()
     )
     settings = GatewaySettings(max_body_bytes=max_body_bytes)
-    return Services(settings, models or catalog(), pipeline, lambda: False)
+    return Services(settings, models or catalog(), pipeline, Draining())
 
 
 def bytes_of(tensor: Tensor) -> list[bytes]:

@@ -22,6 +22,7 @@ from trireme_common.errors import TriremeError
 from trireme_common.tensors import encode_bytes
 from trireme_gateway.catalog import Catalog
 from trireme_gateway.context import RequestContext
+from trireme_gateway.draining import Draining
 from trireme_gateway.errors import handle_error, handle_method_not_allowed, handle_not_found
 from trireme_gateway.routes.v2 import router
 from trireme_gateway.services import Services
@@ -82,7 +83,7 @@ async def test_the_server_says_what_it_is(path: str) -> None:
 async def test_health() -> None:
     assert (await call("GET", "/v2/health/live")).json() == {"live": True}
     assert (await call("GET", "/v2/health/ready")).json() == {"ready": True}
-    for known in (services(models=Catalog()), replace(services(), draining=lambda: True)):
+    for known in (services(models=Catalog()), replace(services(), draining=Draining(begun=True))):
         response = await call("GET", "/v2/health/ready", known)
         assert (response.status_code, response.json()) == (503, {"ready": False})
 
