@@ -84,6 +84,18 @@ model-minilm: $(VENV)/test.stamp ## Builds models/minilm, a sentence encoder, fr
 bench: $(VENV)/test.stamp ## Measures the platform beside its single-file peer; ARGS="--quick" for a short run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: images
+images: ## Builds the images trireme-<service>; REGISTRY=, TAG=, TARGET=gpu, ARGS="gateway" for some
+	@scripts/images.sh build $(ARGS)
+
+.PHONY: images-push
+images-push: ## Pushes the images, and the cache's, to REGISTRY
+	@scripts/images.sh push $(ARGS)
+
+.PHONY: images-list
+images-list: ## Prints the names of the images
+	@scripts/images.sh list $(ARGS)
+
 .PHONY: clean
 clean: ## Removes .venv and what tools left
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,53 @@
+"""The chart's test: one text through all hops of the release, and the same one again from the cache."""
+
+import http.client
+import json
+import os
+import sys
+import time
+
+TEXT = f"这家酒店非常好，服务热情 {time.time_ns()}"
+
+
+def ask(connection, method, path, body=None):
+    headers = {"content-type": "application/json"}
+    connection.request(method, path, json.dumps(body) if body else None, headers)
+    response = connection.getresponse()
+    return response.status, response.getheader("x-cache"), response.read()
+
+
+def wait_until_ready(address, seconds=120):
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            connection = http.client.HTTPConnection(address, timeout=10)
+            status, _, body = ask(connection, "GET", "/readyz")
+            reason = f"{status} {body[:200]!r}"
+            if status == 200:
+                return connection
+        except (OSError, http.client.HTTPException) as error:
+            reason = repr(error)
+        if time.monotonic() > until:
+            sys.exit(f"{address} is not ready: {reason}")
+        time.sleep(1)
+
+
+def main():
+    connection = wait_until_ready(os.environ["TRIREME_SMOKE_ADDRESS"])
+    status, cache, body = ask(connection, "POST", "/predict", {"texts": [TEXT]})
+    if status != 200:
+        sys.exit(f"/predict answered {status}: {body[:500]!r}")
+    first = json.loads(body)["results"][0]
+    if abs(sum(first["probabilities"].values()) - 1) > 0.001 or first["label"] not in first["probabilities"]:
+        sys.exit(f"/predict answered something odd: {first}")
+    print(f"first answer: {first['label']} {first['confidence']:.3f}, x-cache: {cache}")
+    # The connection is kept, so that the same pod answers: pods may cache each for itself.
+    status, cache, body = ask(connection, "POST", "/predict", {"texts": [TEXT]})
+    again = json.loads(body)["results"][0]
+    if (status, cache) != (200, "hit") or again["label"] != first["label"]:
+        sys.exit(f"the second answer is no cache hit: {status}, x-cache: {cache}, {again}")
+    print("second answer: from the cache")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+{{/* Base of all names: at most 36 characters, so that every suffix fits into 63. */}}
+{{- define "trireme.fullname" -}}
+{{- $name := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name)) -}}
+{{- if gt (len $name) 36 -}}
+{{- printf "%s-%s" ($name | trunc 27 | trimSuffix "-") (sha256sum $name | trunc 8) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a selector holds: nothing that changes with a version. Argument: dict root, component. */}}
+{{- define "trireme.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "trireme.labels" -}}
+{{ include "trireme.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Image by digest, else tag, else the chart's appVersion. Argument: dict root, image, suffix. */}}
+{{- define "trireme.image" -}}
+{{- $name := printf "%s/%s" (.root.Values.global.imageRegistry | trimSuffix "/") .image.repository -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $name .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s%s" $name (.image.tag | default .root.Chart.AppVersion) (.suffix | default "") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A map of names to values, or to `valueFrom` sources, as a list sorted by name. */}}
+{{- define "trireme.env" -}}
+{{- range $name := keys . | sortAlpha }}
+{{- $value := index $ $name }}
+- name: {{ $name }}
+{{- if kindIs "map" $value }}
+  valueFrom:
+    {{- toYaml $value | nindent 4 }}
+{{- else }}
+  value: {{ include "trireme.scalar" $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Numbers of values are floats: whole ones are written whole. */}}
+{{- define "trireme.scalar" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}
+
+{{- define "trireme.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ int64 . }}
+runAsGroup: {{ int64 . }}
+fsGroup: {{ int64 . }}
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "trireme.containerSecurity" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* The end of a pod's address comes before its SIGTERM. Native sleep is on by default from Kubernetes 1.30. */}}
+{{- define "trireme.preStop" -}}
+preStop:
+  {{- if semverCompare ">=1.30-0" .root.Capabilities.KubeVersion.Version }}
+  sleep:
+    seconds: {{ int64 .seconds }}
+  {{- else }}
+  exec:
+    command: [python, -c, "import time; time.sleep({{ int64 .seconds }})"]
+  {{- end }}
+{{- end -}}
+
+{{- define "trireme.spread" -}}
+- maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels:
+      {{- . | nindent 6 }}
+{{- end -}}

@@ -1,0 +1,6 @@
+{{/* What all objects of postprocess are made from. */}}
+{{- define "trireme.postprocess" -}}
+{{- $values := include "trireme.merged" (list .Values.defaults .Values.postprocess) | fromJson -}}
+{{- $env := include "trireme.stageEnv" (dict "component" "postprocess") | fromYaml -}}
+{{- dict "component" "postprocess" "name" (printf "%s-postprocess" (include "trireme.fullname" .)) "values" $values "env" $env "stage" true "startupSeconds" 300 | toJson -}}
+{{- end -}}
