@@ -45,6 +45,7 @@ run: $(VENV)/run.stamp ## Starts the platform on this machine; ARGS="--http-port
 
 .PHONY: test
 test: $(VENV)/test.stamp ## Runs the whole suite; ARGS="-k name" passes options to pytest
+	@scripts/ensure_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint

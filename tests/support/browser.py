@@ -26,7 +26,7 @@ def chromium() -> Iterator[Browser]:
     """A browser with an empty profile. Raises RuntimeError where Chromium is not installed."""
     path = shutil.which("chromium")
     if path is None:
-        raise RuntimeError("Chromium is missing: apt-get install chromium (and fonts-wqy-microhei to look at it)")
+        raise RuntimeError("Chromium is missing: apt-get install chromium fonts-wqy-microhei")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
         try:
@@ -45,6 +45,11 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     """Uncaught exceptions and error lines of the console, among them what the policy blocked."""
 
+    def forget(self) -> None:
+        """For the next test with the same page."""
+        self.requests.clear()
+        self.errors.clear()
+
 
 @contextlib.contextmanager
 def visit(browser: Browser, **context: Any) -> Iterator[Visit]:
@@ -54,7 +59,7 @@ def visit(browser: Browser, **context: Any) -> Iterator[Visit]:
         page = opened.new_page()
         page.set_default_timeout(20_000)
         found = Visit(page)
-        opened.on("request", lambda request: found.requests.append(request.url))
+        page.on("request", lambda request: found.requests.append(request.url))
         page.on("pageerror", lambda error: found.errors.append(str(error)))
         page.on("console", lambda line: found.errors.append(line.text) if line.type == "error" else None)
         yield found

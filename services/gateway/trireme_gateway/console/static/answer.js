@@ -128,7 +128,7 @@ function tensors(outputs) {
     const shape = t("answer.shape", { datatype: output.datatype, shape: `[${output.shape.join(", ")}]` });
     return h(
       "div", { class: "output" },
-      h("h3", { class: "mono", text: output.name }),
+      outputs.length > 1 ? h("h3", { class: "mono", text: output.name }) : null,
       h("p", { class: "note mono", text: shape }),
       h("ol", { class: "numbers mono" }, ...first.map((text) => h("li", { text })), more),
     );

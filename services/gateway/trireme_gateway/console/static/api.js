@@ -14,7 +14,8 @@ export const health = () => getJson("health");
 export async function models(healthNow) {
   const list = await getJson("v1/models");
   const names = [...new Set([...list.models, ...Object.keys(healthNow.models)])].sort();
-  return Promise.all(names.map((name) => model(name, healthNow.models[name])));
+  const found = await Promise.all(names.map((name) => model(name, healthNow.models[name])));
+  return found.sort((left, right) => right.ready - left.ready); // those that can be asked come first
 }
 
 async function model(name, found) {

@@ -7,9 +7,10 @@ import { $, copyText, h, svg } from "./dom.js";
 import { current, has, setLanguage, setWords, t, translatePage } from "./i18n.js";
 import { chooseModel, complain, readInput, showExamples, startInputs, update } from "./inputs.js";
 import { curlCommand, kindOf, makeRequest } from "./requests.js";
-import { timingView } from "./timing.js";
+import { emptyTiming, timingView } from "./timing.js";
 
 const HEALTH_EVERY_MS = 5000;
+const LONGEST_RAW = 20_000; // characters
 const ICONS = {
   text: "M4 6h16M12 6v13M8 19h8",
   image: "M4 5h16v14H4ZM4 16l5-5 4 4 3-3 4 4M15.5 9h.01",
@@ -65,16 +66,17 @@ function modelCard(model) {
   const key = model.ready ? "state.ready" : has(`state.${model.state}`) ? `state.${model.state}` : "state.other";
   const versions = model.versions.map((version) => t("version.n", { version })).join(", ");
   const about = [t(`task.${model.task}`), versions, model.ready ? "" : t(key)].filter(Boolean).join(" · ");
-  return h(
+  const label = h(
     "label", { class: "model", "data-state": model.ready ? "ready" : model.state },
     radio, icon,
     h("span", { class: "model-text" },
       h("span", { class: "model-name", text: model.name }),
       h("span", { class: "model-about", text: about }),
-      model.reason ? h("span", { class: "model-reason", text: model.reason }) : null,
     ),
     h("span", { class: "dot", "aria-hidden": "true" }),
   );
+  const reason = model.reason && h("details", { class: "model-reason" }, h("summary", { text: model.reason }));
+  return h("div", {}, label, reason || null);
 }
 
 function choose(model) {
@@ -105,7 +107,8 @@ function clearAnswer() {
   $("details").replaceChildren();
   $("empty").hidden = false;
   $("facts").replaceChildren();
-  $("timing").replaceChildren(h("p", { class: "note", text: t("timing.empty"), "data-i18n": "timing.empty" }));
+  $("raw").hidden = true;
+  $("timing").replaceChildren(...emptyTiming());
 }
 
 async function showCommand() {
@@ -149,6 +152,7 @@ function showAnswer() {
   $("headline").replaceChildren();
   $("problem").replaceChildren();
   $("details").replaceChildren();
+  $("raw").hidden = true;
   if (shown.failure) {
     $("problem").append(problemBox({ code: "network", detail: shown.failure }));
     return;
@@ -161,8 +165,16 @@ function showAnswer() {
   } else {
     $("problem").append(problemBox(problemOf(shown)));
   }
-  $("timing").replaceChildren(...timingView(shown.headers.get("server-timing"), shown.milliseconds).filter(Boolean));
+  showRaw(shown.content);
+  const known = shown.headers.get("x-cache") === "hit";
+  $("timing").replaceChildren(...timingView(shown.headers.get("server-timing"), shown.milliseconds, known));
   showFacts();
+}
+
+function showRaw(content) {
+  const text = typeof content === "string" ? content : JSON.stringify(content, null, 2);
+  $("raw-json").textContent = text.length > LONGEST_RAW ? `${text.slice(0, LONGEST_RAW)} …` : text;
+  $("raw").hidden = false;
 }
 
 function showFacts() {
@@ -176,7 +188,7 @@ function showFacts() {
     ["fact.request", id && requestId(id)],
   ];
   $("facts").replaceChildren(
-    ...facts.filter(([, value]) => value).map(([key, value]) => h("div", { class: key.slice(5) }, h("dt", { text: t(key) }), h("dd", {}, value))),
+    ...facts.filter(([, value]) => value).map(([key, value]) => h("div", { class: key.replace(".", "-") }, h("dt", { text: t(key) }), h("dd", {}, value))),
   );
 }
 
@@ -231,5 +243,6 @@ if (/Mac|iPhone|iPad/.test(navigator.platform)) $("modifier").textContent = "⌘
 startCharts();
 startInputs(showCommand);
 speak();
+clearAnswer();
 showCommand();
 watchModels();

@@ -72,6 +72,7 @@ function clear() {
   pen.fillStyle = PAPER;
   pen.fillRect(0, 0, canvas.width, canvas.height);
   $("canvas-hint").hidden = false;
+  setWords($("canvas-hint"), "image.hint");
   delete $("image-name").dataset.i18n;
   $("image-name").textContent = "";
 }
@@ -91,7 +92,10 @@ async function show(blob, name, onDisk) {
     pen.imageSmoothingEnabled = scale < 1; // few pixels are shown as they are
     pen.drawImage(bitmap, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
   } catch {
-    if (chosen?.blob === blob) $("image-name").textContent = t("image.nopreview", { name });
+    if (chosen?.blob !== blob) return;
+    delete $("canvas-hint").dataset.i18n;
+    $("canvas-hint").textContent = t("image.nopreview", { name });
+    $("canvas-hint").hidden = false;
   }
 }
 

@@ -39,7 +39,7 @@ const EN = {
   "image.clear": "Clear",
   "image.drawing": "Your drawing",
   "image.pasted": "pasted.png",
-  "image.nopreview": "{name}: this browser cannot show it",
+  "image.nopreview": "This browser cannot show {name}.",
   "image.none": "Draw something or choose a picture first.",
   "numbers.label": "Numbers",
   "numbers.placeholder": "Numbers, separated by commas, spaces or lines",
@@ -73,6 +73,7 @@ const EN = {
   "answer.failed": "{failed} of {count} failed",
   "answer.shape": "{datatype}, shape {shape}",
   "answer.more": "and {count} more",
+  "answer.raw": "The answer as JSON",
   "timing.title": "Where the time went",
   "timing.empty": "The stages of the last request, one after the other.",
   "timing.cached": "No stage ran: the answer was known.",
@@ -171,7 +172,7 @@ const ZH = {
   "image.clear": "清除",
   "image.drawing": "手绘图片",
   "image.pasted": "pasted.png",
-  "image.nopreview": "{name}：浏览器无法预览",
+  "image.nopreview": "浏览器无法预览 {name}。",
   "image.none": "请先书写或选择一张图片。",
   "numbers.label": "数值",
   "numbers.placeholder": "用逗号、空格或换行分隔",
@@ -205,6 +206,7 @@ const ZH = {
   "answer.failed": "{count} 条中有 {failed} 条失败",
   "answer.shape": "{datatype}，形状 {shape}",
   "answer.more": "还有 {count} 个",
+  "answer.raw": "JSON 原文",
   "timing.title": "耗时分布",
   "timing.empty": "这里显示上一次请求各阶段的耗时。",
   "timing.cached": "没有运行任何阶段：结果已在缓存中。",
@@ -321,8 +323,9 @@ export const number = (value, digits = 4) =>
 
 /** Share of 1 as percent, which never says 0 or 100 where it is not. */
 export function percent(share) {
+  const digits = share === 0 || share === 1 ? 0 : 1;
   const format = (value) =>
-    new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(value);
+    new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: 1 }).format(value);
   if (share > 0 && share < 0.0005) return `< ${format(0.001)}`;
   if (share < 1 && share >= 0.9995) return `> ${format(0.999)}`;
   return format(share);

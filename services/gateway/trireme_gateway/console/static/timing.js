@@ -20,17 +20,26 @@ export function parseTiming(header) {
   return { stages: [...stages, { name: "gateway", ms: total - spent, queue: 0 }], total };
 }
 
+/** What stands there before the first request: the strip without figures, and a word. */
+export function emptyTiming() {
+  const segments = ["preprocess", "inference", "postprocess", "gateway"].map((kind) => h("span", { class: `segment ${kind}` }));
+  return [
+    h("div", { class: "strip ghosted", "aria-hidden": "true" }, ...segments),
+    h("p", { class: "note", text: t("timing.empty"), "data-i18n": "timing.empty" }),
+  ];
+}
+
 const nameOf = (stage) => (has(`stage.${stage}`) ? t(`stage.${stage}`) : stage);
 
-/** Strip and legend; `seen` is the time that the browser measured, in ms. */
-export function timingView(header, seen) {
+/** Strip and legend; `seen` is the time that the browser measured, in ms; `known`: out of the cache. */
+export function timingView(header, seen, known) {
   const { stages, total } = parseTiming(header);
-  const known = ["preprocess", "inference", "postprocess", "gateway"];
+  const stageNames = ["preprocess", "inference", "postprocess", "gateway"];
   const parts = stages.map((stage) => `${nameOf(stage.name)} ${milliseconds(stage.ms)}`).join(", ");
   const strip = h("div", { class: "strip", role: "img", "aria-label": t("timing.strip", { parts }) });
   const legend = h("ul", { class: "legend" });
   for (const { name, ms, queue } of stages) {
-    const kind = known.includes(name) ? name : "gateway";
+    const kind = stageNames.includes(name) ? name : "gateway";
     const segment = h("span", { class: `segment ${kind}` });
     segment.style.flexGrow = String(total ? ms / total : 1);
     if (queue) {
@@ -43,8 +52,8 @@ export function timingView(header, seen) {
     if (queue) legend.append(row("swatch waiting", t("stage.queue"), queue, "part"));
   }
   legend.append(row("", t("timing.total"), total, "sum"), row("", t("timing.roundtrip"), seen, "seen"));
-  const cached = stages.length === 1 ? h("p", { class: "note", text: t("timing.cached") }) : null;
-  return [strip, cached, legend];
+  const note = h("p", { class: "note", text: t("timing.cached") });
+  return known && stages.length === 1 ? [strip, note, legend] : [strip, legend];
 }
 
 function row(swatch, name, ms, kind = "") {
