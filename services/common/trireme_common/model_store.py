@@ -267,18 +267,24 @@ class ModelStore(Generic[T]):
             with contextlib.suppress(Exception):
                 await servable.close()
 
+    def _told(self, reason: str) -> str:
+        """A reason as strangers may read it: where the repository lies is not their business."""
+        return reason.replace(f"{self._models_dir}/", "").replace(f"{self._models_dir.resolve()}/", "")
+
     def _publish(self, *, draining: bool | None = None) -> None:
         models = [
             ModelVersion(
                 key[0],
                 str(key[1]),
                 entry.state,
-                entry.reason,
+                self._told(entry.reason),
                 entry.servable.descriptor if entry.servable is not None else None,
             )
             for key, entry in sorted(self._entries.items())
         ]
-        models.extend(ModelVersion(name, "", State.UNAVAILABLE, reason) for name, reason in self._broken)
+        models.extend(
+            ModelVersion(name, "", State.UNAVAILABLE, self._told(reason)) for name, reason in self._broken
+        )
         draining = self._state.draining if draining is None else draining
         state = replace(self._state, models=tuple(models), draining=draining)
         if state != self._state:
