@@ -22,6 +22,7 @@ class Call:
     payloads: list[bytes]
     deadline: float
     request_id: str
+    traceparent: str
 
 
 class FakeHop:
@@ -35,9 +36,15 @@ class FakeHop:
         self.cancelled = 0
 
     async def call(
-        self, model: str, version: str, payloads: Sequence[bytes], deadline: float, request_id: str
+        self,
+        model: str,
+        version: str,
+        payloads: Sequence[bytes],
+        deadline: float,
+        request_id: str,
+        traceparent: str = "",
     ) -> HopAnswer:
-        self.calls.append(Call(model, version, list(payloads), deadline, request_id))
+        self.calls.append(Call(model, version, list(payloads), deadline, request_id, traceparent))
         try:
             await asyncio.sleep(0)
             if self.gate is not None:

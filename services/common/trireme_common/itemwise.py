@@ -14,6 +14,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.metrics import STAGE_SECONDS, count_outcome
 from trireme_common.model_store import ModelStore, Servable
 from trireme_common.stage_stream import Emit, Item, Outcome
+from trireme_common.tracing import log_ids
 
 logger = structlog.get_logger(__name__)
 
@@ -63,7 +64,10 @@ class ItemwiseHandler(Generic[T]):
             payload, error = b"", refused
         except Exception as failure:  # a step's fault on one input must not reach its neighbours
             # The message of a foreign exception may quote the input, so only its type is logged.
-            logger.error("step_failed", model=model, request_id=item.request_id, kind=type(failure).__name__)
+            kind = type(failure).__name__
+            logger.error(
+                "step_failed", model=model, request_id=item.request_id, kind=kind, **log_ids(item.span)
+            )
             payload, error = b"", TriremeError(Code.INTERNAL, "internal error")
         seconds = time.monotonic() - started
         STAGE_SECONDS.labels(model).observe(seconds)

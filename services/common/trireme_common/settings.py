@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trireme_common.errors import SettingsError
@@ -24,6 +24,16 @@ class ServiceSettings(BaseSettings):
     """Least severe log line that is written."""
     log_format: Literal["json", "console"] = Field("json", validation_alias="TRIREME_LOG_FORMAT")
     """`json` writes one object a line to standard error; `console` is for a person at a terminal."""
+    otel_exporter_endpoint: str | None = Field(
+        None,
+        pattern=r"^(https?://.+)?$",
+        validation_alias=AliasChoices("TRIREME_OTEL_EXPORTER_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    """`http://` or `https://` URL of an OpenTelemetry collector's OTLP/gRPC port, usually 4317; unset
+    records no traces. Where it is not given, OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT` counts."""
+    otel_sample_ratio: float = Field(1.0, ge=0, le=1, validation_alias="TRIREME_OTEL_SAMPLE_RATIO")
+    """Part of the requests that is traced, of those whose caller sent no `traceparent`; a caller's own
+    decision stands. The gateway decides for all services."""
 
 
 class StageSettings(ServiceSettings):
@@ -54,6 +64,6 @@ def load_settings(cls: type[S]) -> S:
         problems = []
         for problem in error.errors():
             name = ".".join(map(str, problem["loc"]))
-            variable = name if name.startswith("TRIREME_") else f"{prefix}{name}".upper()
+            variable = name if name.startswith(("TRIREME_", "OTEL_")) else f"{prefix}{name}".upper()
             problems.append(f"{variable}: {problem['msg']}")
         raise SettingsError("; ".join(problems)) from error

@@ -22,7 +22,9 @@ from google.protobuf.message import DecodeError
 from trireme_common.errors import Code, TriremeError
 from trireme_common.grpc_server import MAX_MESSAGE_BYTES
 from trireme_common.grpc_status import STATUS
+from trireme_common.item_trace import ItemsTrace, MessageTrace
 from trireme_common.stage_state import StageState, encode_state, valid_text
+from trireme_common.tracing import NO_TRACER, Span, Tracer
 from trireme_protos.trireme.v1 import envelope_pb2
 
 logger = structlog.get_logger(__name__)
@@ -43,6 +45,13 @@ class Item:
     cancelled: bool = False
     """Set when the caller left; work on it may stop at any point, its answer is dropped."""
     received: float = field(default_factory=time.monotonic)
+    trace: ItemsTrace | None = None
+    """Where its request is traced."""
+
+    @property
+    def span(self) -> Span | None:
+        """The span that covers the item in this stage."""
+        return None if self.trace is None else self.trace.span
 
     def check_alive(self) -> None:
         """Raises TriremeError where the item need not be worked on any more."""
@@ -84,9 +93,14 @@ class StateSource(Protocol):
 class StageServicer:
     """Serves the streaming method of a stage."""
 
-    def __init__(self, handler: StageHandler, source: StateSource) -> None:
+    def __init__(
+        self, handler: StageHandler, source: StateSource, tracer: Tracer = NO_TRACER, stage: str = ""
+    ) -> None:
+        """`stage` is the name of the spans, where `tracer` records any."""
         self._handler = handler
         self._source = source
+        self._tracer = tracer
+        self._stage = stage
 
     def handlers(self, service: str, method: str) -> grpc.GenericRpcHandler[bytes, bytes]:
         """Handler to register with a grpc.aio server; requests and answers are raw bytes."""
@@ -97,7 +111,7 @@ class StageServicer:
     async def _exchange(
         self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
     ) -> None:
-        stream = _Stream(self._handler, self._source.state)
+        stream = _Stream(self._handler, self._source.state, self._tracer, self._stage)
         unsubscribe = self._source.subscribe(stream.tell)
         failure: Exception | None = None
         try:
@@ -126,8 +140,10 @@ async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: Excep
 class _Stream:
     """State of one stream: the items under way and what waits to be written."""
 
-    def __init__(self, handler: StageHandler, state: StageState) -> None:
+    def __init__(self, handler: StageHandler, state: StageState, tracer: Tracer, stage: str) -> None:
         self._handler = handler
+        self._tracer = tracer
+        self._stage = stage
         self._live: dict[int, Item] = {}
         self._outcomes: list[Outcome] = []
         self._state: StageState | None = state
@@ -146,6 +162,9 @@ class _Stream:
             if self._live.get(outcome.item.id) is outcome.item:
                 del self._live[outcome.item.id]
                 self._outcomes.append(outcome)
+                if outcome.item.trace is not None:
+                    code = None if outcome.error is None else outcome.error.code
+                    outcome.item.trace.settle(code, outcome.queue_us, outcome.compute_us)
         self._wake.set()
 
     async def read_all(self, messages: AsyncIterator[bytes]) -> None:
@@ -155,7 +174,7 @@ class _Stream:
             for cancelled in envelope.cancels:
                 item = self._live.pop(cancelled, None)
                 if item is not None:
-                    item.cancelled = True
+                    _give_up(item)
             if envelope.items:
                 self._start(envelope)
         if self._tasks:
@@ -166,12 +185,17 @@ class _Stream:
     def _start(self, envelope: envelope_pb2.Envelope) -> None:
         now = time.monotonic()
         items = []
+        trace = None
+        if self._tracer.enabled:
+            trace = MessageTrace(self._tracer, self._stage, envelope.model, envelope.version)
         for message in envelope.items:
             if message.id in self._live:
                 raise TriremeError(Code.INVALID_ARGUMENT, f"item id {message.id} is already under way")
             item = Item(
                 message.id, message.payload, now + message.remaining_ms / 1000, message.request_id, False, now
             )
+            if trace is not None:
+                item.trace = trace.join(message.traceparent, message.request_id)
             self._live[item.id] = item
             items.append(item)
         task = asyncio.create_task(self._run(envelope.model, envelope.version, items))
@@ -209,10 +233,16 @@ class _Stream:
     def abandon(self) -> None:
         """The stream is gone: nobody will read an answer."""
         for item in self._live.values():
-            item.cancelled = True
+            _give_up(item)
         self._live.clear()
         for task in self._tasks:
             task.cancel()
+
+
+def _give_up(item: Item) -> None:
+    item.cancelled = True
+    if item.trace is not None:
+        item.trace.settle(Code.CANCELLED)
 
 
 def _result(outcome: Outcome) -> envelope_pb2.Result:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from trireme_common.errors import TriremeError
 from trireme_gateway.cache.cache import Computed, ResultCache, Status
 from trireme_gateway.cache.key import KeyPrefix
+from trireme_gateway.cache_trace import CacheTrace
 from trireme_gateway.catalog import Route
 from trireme_gateway.context import RequestContext
 
@@ -21,6 +22,7 @@ class AnswerCache:
 
     def __init__(self, results: ResultCache) -> None:
         self._results = results
+        self._trace = CacheTrace()
         self._prefixes: dict[tuple[str, str], tuple[Route, KeyPrefix]] = {}
 
     async def answer(
@@ -38,9 +40,9 @@ class AnswerCache:
         descriptor = route.descriptor
         ttl_seconds = descriptor.cache_ttl_seconds if descriptor.cache_enabled else 0
         prefix = self._prefix(route)
-        found = await self._results.get_or_compute(
-            [prefix.key(item) for item in items], compute_at, ttl_seconds=ttl_seconds
-        )
+        keys = [prefix.key(item) for item in items]
+        lookup = self._results.get_or_compute(keys, compute_at, ttl_seconds=ttl_seconds)
+        found = await (lookup if context.span is None else self._trace.observe(context.span, keys, lookup))
         context.note_cache(found.status.value, missed=found.status in (Status.MISS, Status.OFF))
         return found.outcomes
 

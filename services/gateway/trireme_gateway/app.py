@@ -33,6 +33,7 @@ def create_app(services: Services, access_log: AccessLog) -> ASGIApp:
         app,
         timeout_seconds=settings.request_timeout_seconds,
         access_log=access_log,
+        tracer=services.tracer,
         draining=services.draining.closing,
     )
 
@@ -51,6 +52,8 @@ def create_api(services: Services) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,  # FastAPI's own page loads from elsewhere; the console's router serves ours
         redoc_url=None,
+        # The middleware's span covers the hot routes too; FastAPI's own telemetry would be a second one.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
     for module in (predict, batch, models, v2, health):

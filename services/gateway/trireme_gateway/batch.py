@@ -84,7 +84,9 @@ class Batch:
             await windows.aclose()
 
     async def _predict(self, window: list[str]) -> list[Outcome]:
-        context = RequestContext(self._context.request_id, time.monotonic() + self._window_seconds)
+        context = RequestContext(
+            self._context.request_id, time.monotonic() + self._window_seconds, span=self._context.span
+        )
         try:
             return await predict(self._pipeline, self._route, [encode_text(text) for text in window], context)
         except TriremeError as error:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from trireme_common.errors import SettingsError
+from trireme_common.tracing import NO_TRACER, Tracer
 from trireme_gateway.answer_cache import AnswerCache
 from trireme_gateway.cache.cache import ResultCache, SharedStore
 from trireme_gateway.cache.entry import Sealer
@@ -17,9 +18,10 @@ from trireme_gateway.cache.redis_client import redis_client
 from trireme_gateway.cache.redis_store import RedisStore
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Catalog
 from trireme_gateway.draining import Draining
+from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.stage_client import StageClient
-from trireme_gateway.metrics import PrometheusObserver
+from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
+from trireme_gateway.metrics import PrometheusHopObserver, PrometheusObserver
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.services import Services
 from trireme_gateway.settings import GatewaySettings
@@ -52,7 +54,9 @@ def check_exposure(settings: GatewaySettings) -> None:
 
 
 @asynccontextmanager
-async def open_services(settings: GatewaySettings, draining: Draining) -> AsyncIterator[Services]:
+async def open_services(
+    settings: GatewaySettings, draining: Draining, tracer: Tracer = NO_TRACER
+) -> AsyncIterator[Services]:
     """The gateway's use cases, connected to the stages for as long as the context is open."""
     catalog = Catalog()
     clients: dict[str, StageClient] = {}
@@ -69,7 +73,7 @@ async def open_services(settings: GatewaySettings, draining: Draining) -> AsyncI
     for client in clients.values():
         client.start()
     try:
-        yield Services(settings, catalog, pipeline, draining)
+        yield Services(settings, catalog, pipeline, draining, tracer)
     finally:
         await asyncio.gather(*(client.close() for client in clients.values()))
         await cache.close()
@@ -103,6 +107,18 @@ def _client(settings: GatewaySettings, stage: str, method: str, rebuild: Callabl
             max_in_flight=_MESSAGES_IN_FLIGHT[stage], max_items=_MAX_MESSAGE_ITEMS, coalesce=settings.coalesce
         )
 
+    policy = UpstreamPolicy(
+        resolve_seconds=settings.resolve_seconds,
+        hedge_fraction=settings.hedge_fraction,
+        retry_fraction=settings.retry_fraction,
+        outlier=OutlierPolicy(silence_seconds=settings.silence_seconds),
+    )
     return StageClient(
-        stage, method, addresses, pending=pending, resolve_seconds=settings.resolve_seconds, on_change=rebuild
+        stage,
+        method,
+        addresses,
+        pending=pending,
+        on_change=rebuild,
+        policy=policy,
+        observer=PrometheusHopObserver(stage),
     )

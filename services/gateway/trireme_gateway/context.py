@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from trireme_common.errors import Code
+from trireme_common.tracing import Span
+
 
 @dataclass(slots=True)
 class RequestContext:
@@ -28,6 +31,10 @@ class RequestContext:
     """hit, miss, coalesced or off; empty where nothing was asked."""
     items: int = 0
     failed: int = 0
+    error: Code | None = None
+    """Why the request failed as a whole."""
+    span: Span | None = None
+    """Where the request is traced."""
 
     def spend(self, stage: str, seconds: float) -> None:
         self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds

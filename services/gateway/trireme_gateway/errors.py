@@ -77,7 +77,9 @@ def item_error(error: TriremeError) -> dict[str, str]:
 async def handle_error(request: Request, error: Exception) -> Response:
     """Exception handler for TriremeError."""
     assert isinstance(error, TriremeError)
-    return error_response(request.url.path, error, request.scope["trireme.context"].request_id)
+    context = request.scope["trireme.context"]
+    context.error = error.code
+    return error_response(request.url.path, error, context.request_id)
 
 
 async def handle_not_found(request: Request, _: Exception) -> Response:

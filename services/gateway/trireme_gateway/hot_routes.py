@@ -54,6 +54,7 @@ class HotRoutes:
         try:
             response = await route.handler(request, self._services, context, **arguments)
         except TriremeError as error:
+            context.error = error.code
             response = error_response(scope["path"], error, context.request_id)
         await response(scope, receive, send)
 

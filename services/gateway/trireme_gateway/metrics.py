@@ -7,7 +7,7 @@ its values to files there, and whoever is asked answers the sum.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     REGISTRY,
@@ -49,6 +49,30 @@ STAGE_SECONDS = Histogram(
     buckets=SECONDS_BUCKETS,
 )
 
+HEDGES = Counter(
+    "trireme_upstream_hedges",
+    "Calls of a stage asked of a second endpoint: won, lost, failed, or refused by the budget.",
+    ["stage", "result"],
+)
+RETRIES = Counter("trireme_upstream_retries", "Calls of a stage failed over to another endpoint.", ["stage"])
+EJECTIONS = Counter(
+    "trireme_upstream_ejections",
+    "Endpoints that got no calls for a while, by reason: silence or failures.",
+    ["stage", "reason"],
+)
+ENDPOINTS = Gauge(
+    "trireme_upstream_endpoints",
+    "Endpoints of a stage as the gateway sees them: usable, ejected, draining or connecting.",
+    ["stage", "state"],
+    multiprocess_mode="livemax",
+)
+MESSAGE_ITEMS = Histogram(
+    "trireme_message_items",
+    "Items that share a message to a stage.",
+    ["stage"],
+    buckets=(1, 2, 4, 8, 16, 32, 64),
+)
+
 _INFERENCE_NAME = "model_inference_duration_seconds"
 
 
@@ -68,6 +92,31 @@ class PrometheusObserver:
 
     def observe_confidence(self, model: str, confidence: float) -> None:
         _child(self._confidences, CONFIDENCE, model).observe(confidence)
+
+
+class PrometheusHopObserver:
+    """Listener of one stage's hop."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._message_items = MESSAGE_ITEMS.labels(stage)
+        self._retries = RETRIES.labels(stage)
+
+    def wrote_message(self, items: int) -> None:
+        self._message_items.observe(items)
+
+    def hedged(self, result: str) -> None:
+        HEDGES.labels(self._stage, result).inc()
+
+    def retried(self) -> None:
+        self._retries.inc()
+
+    def ejected(self, reason: str) -> None:
+        EJECTIONS.labels(self._stage, reason).inc()
+
+    def endpoints(self, states: Mapping[str, int]) -> None:
+        for state, count in states.items():
+            ENDPOINTS.labels(self._stage, state).set(count)
 
 
 class RequestMetrics:

@@ -16,9 +16,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.tracing import NO_TRACER, Tracer, log_ids
 from trireme_gateway.context import RequestContext
 from trireme_gateway.errors import error_response
 from trireme_gateway.metrics import ACTIVE_REQUESTS, RequestMetrics
+from trireme_gateway.request_trace import TRACEPARENT, begin, end_http
 
 logger = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class AccessLog:
             items=context.items,
             failed=context.failed,
             cache=context.cache or None,
+            **log_ids(context.span),
         )
 
 
@@ -63,18 +66,28 @@ class RequestMiddleware:
     """Gives each request its RequestContext (`scope["trireme.context"]`) and sees it off."""
 
     def __init__(
-        self, app: ASGIApp, *, timeout_seconds: float, access_log: AccessLog, draining: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        *,
+        timeout_seconds: float,
+        access_log: AccessLog,
+        draining: Callable[[], bool],
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._app = app
         self._timeout_seconds = timeout_seconds
         self._access_log = access_log
         self._draining = draining
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = scope["trireme.context"] = _context(Headers(scope=scope), self._timeout_seconds)
+        headers = Headers(scope=scope)
+        context = scope["trireme.context"] = _context(headers, self._timeout_seconds)
+        if self._tracer.enabled and scope["path"] not in _PROBES:
+            context.span = begin(self._tracer, headers.get(TRACEPARENT, ""))
         answer = _Answer(context, send, self._draining)
         self._access_log.begin()
         try:
@@ -84,7 +97,8 @@ class RequestMiddleware:
             # this task, and there is nobody to tell. Passing it on would only fill the log.
             pass
         except Exception:  # the last guard of a request: the caller gets an id, the log the traceback
-            logger.exception("request_failed", request_id=context.request_id)
+            logger.exception("request_failed", request_id=context.request_id, **log_ids(context.span))
+            context.error = Code.INTERNAL
             if not answer.started:
                 error = TriremeError(Code.INTERNAL, f"internal error; request id {context.request_id}")
                 await error_response(scope["path"], error, context.request_id)(scope, receive, answer.send)
@@ -92,6 +106,8 @@ class RequestMiddleware:
             route = scope.get("route")
             context.endpoint = getattr(route, "path", context.endpoint)
             self._access_log.finish(context, str(answer.status))
+            if context.span is not None:
+                end_http(context.span, context, scope["method"], scope.get("scheme", "http"), answer.status)
 
 
 class _Answer:

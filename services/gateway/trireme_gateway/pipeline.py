@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
@@ -14,6 +15,7 @@ from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.hop.ports import Hop
 from trireme_gateway.observer import PipelineObserver
+from trireme_gateway.request_trace import traced_call
 
 Outcome = Answer | TriremeError
 
@@ -94,9 +96,8 @@ class Pipeline:
     ) -> list[bytes | TriremeError]:
         started = time.monotonic()
         try:
-            answer = await hop.call(
-                route.model, route.version, payloads, context.deadline, context.request_id
-            )
+            call = hop.call if context.span is None else partial(traced_call, context.span, stage, hop)
+            answer = await call(route.model, route.version, payloads, context.deadline, context.request_id)
         finally:
             seconds = time.monotonic() - started
             context.spend(stage, seconds)

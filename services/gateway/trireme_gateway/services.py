@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from trireme_common.tracing import NO_TRACER, Tracer
 from trireme_gateway.catalog import Catalog
 from trireme_gateway.context import RequestContext
 from trireme_gateway.draining import Draining
@@ -22,6 +23,7 @@ class Services:
     catalog: Catalog
     pipeline: Pipeline
     draining: Draining
+    tracer: Tracer = NO_TRACER
 
     @property
     def ready(self) -> bool:

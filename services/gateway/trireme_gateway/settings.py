@@ -31,6 +31,15 @@ class GatewaySettings(ServiceSettings):
     """Endpoints of postprocess."""
     resolve_seconds: float = Field(5.0, gt=0)
     """How often the addresses are resolved again."""
+    hedge_fraction: float = Field(0.05, ge=0, le=1)
+    """Most calls of a stage that may be asked of a second endpoint because the first is slow; 0 hedges
+    nothing."""
+    retry_fraction: float = Field(0.2, ge=0, le=1)
+    """Most calls of a stage that may be asked again over 10 s, hedges included; what one endpoint has
+    under way may be asked again besides. 0 asks nothing again."""
+    silence_seconds: float = Field(0.3, gt=0)
+    """An endpoint that has work and says nothing for this long, and for three times the 99th percentile of
+    its models' answer times, gets no calls until it speaks."""
     redis_url: SecretStr | None = None
     """`redis://` or `rediss://` URL of the result cache's second level; unset keeps the first level alone."""
     cache_memory_bytes: int = Field(64 * 1024 * 1024, ge=0)

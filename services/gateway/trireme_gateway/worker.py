@@ -12,6 +12,7 @@ import structlog
 
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.stage_stream import cancel_and_wait
+from trireme_common.tracing import open_tracer
 from trireme_gateway.app import create_app
 from trireme_gateway.bootstrap import open_services
 from trireme_gateway.draining import Draining
@@ -39,12 +40,14 @@ async def serve_worker(
     SIGHUP as the word that another worker has taken over.
 
     Order of the end: readiness 503 and `connection: close` on every answer while requests are still
-    taken, then the listeners, then the requests under way, then the streams to the stages.
+    taken, then the listeners, then the requests under way, then the streams to the stages, then what
+    is left to be said of them in traces.
     """
     draining = Draining()
     access_log = AccessLog()
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(open_services(settings, draining))
+        tracer = await stack.enter_async_context(open_tracer("gateway", settings))
+        services = await stack.enter_async_context(open_services(settings, draining, tracer))
         handlers, names = build_front(services, access_log)
         front = GrpcServer(settings.host, grpc_port, handlers, names, share_port=settings.workers > 1)
         server = HttpServer(create_app(services, access_log), grace_seconds=settings.grace_seconds)

@@ -239,6 +239,7 @@ class Batcher:
                 queue_seconds=sum(answer.queue_seconds for answer in good),
                 total_seconds=sum(now - answer.request.arrived for answer in good),
                 compute_seconds=answers[0].compute_seconds,
+                answers=answers,
             )
         )
 

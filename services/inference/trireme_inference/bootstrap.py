@@ -13,10 +13,12 @@ from trireme_common.grpc_server import GrpcServer
 from trireme_common.model_store import ModelStore
 from trireme_common.stage import serve_stage
 from trireme_common.stage_stream import StageServicer
+from trireme_common.tracing import NO_TRACER, Tracer, open_tracer
 from trireme_inference import oip_servicer
 from trireme_inference.backend import Opener
+from trireme_inference.batch_trace import TracedTelemetry
 from trireme_inference.devices import gpu_count, resolve_device
-from trireme_inference.loader import Loader, Machine
+from trireme_inference.loader import Loader, Machine, Telemetry
 from trireme_inference.metrics import InferenceMetrics
 from trireme_inference.oip_servicer import OipServicer
 from trireme_inference.onnx_backend import cuda_built_in, open_onnx
@@ -32,8 +34,9 @@ BACKENDS: Mapping[str, Opener] = {"onnxruntime": open_onnx}
 
 async def serve(settings: InferenceSettings, stop: asyncio.Event) -> None:
     """Serves until `stop` is set. Raises SettingsError for a device or an address that is not there."""
-    store = build_store(settings, machine(settings), REGISTRY)
-    await serve_stage(settings, store, build_server(settings, store), stop)
+    async with open_tracer("inference", settings) as tracer:
+        store = build_store(settings, machine(settings), REGISTRY, tracer)
+        await serve_stage(settings, store, build_server(settings, store, tracer), stop)
 
 
 def machine(settings: InferenceSettings) -> Machine:
@@ -54,16 +57,21 @@ def machine(settings: InferenceSettings) -> Machine:
 
 
 def build_store(
-    settings: InferenceSettings, lent: Machine, registry: CollectorRegistry
+    settings: InferenceSettings, lent: Machine, registry: CollectorRegistry, tracer: Tracer = NO_TRACER
 ) -> ModelStore[InferenceServable]:
     """The store of this process's running event loop."""
-    loader = Loader(BACKENDS, lent, InferenceMetrics(registry), asyncio.get_running_loop())
+    telemetry: Telemetry = InferenceMetrics(registry)
+    if tracer.enabled:
+        telemetry = TracedTelemetry(telemetry)
+    loader = Loader(BACKENDS, lent, telemetry, asyncio.get_running_loop())
     return ModelStore(settings.models_dir, loader.load, device=lent.device)
 
 
-def build_server(settings: InferenceSettings, store: ModelStore[InferenceServable]) -> GrpcServer:
+def build_server(
+    settings: InferenceSettings, store: ModelStore[InferenceServable], tracer: Tracer = NO_TRACER
+) -> GrpcServer:
     """The stream and the Open Inference Protocol on one port. Raises SettingsError where it is taken."""
-    stream = StageServicer(InferenceHandler(store), store)
+    stream = StageServicer(InferenceHandler(store), store, tracer, "inference")
     protocol = OipServicer(store, default_timeout_seconds=settings.oip_timeout_seconds)
     return GrpcServer(
         settings.host,

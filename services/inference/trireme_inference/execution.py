@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.tracing import log_ids
 from trireme_inference.backend import Backend, RunError
 from trireme_inference.requests import Answer, Request
 from trireme_inference.signature import Signature
@@ -60,6 +61,7 @@ class Execution:
             kind=type(error).__name__,
             detail=detail,
             request_id=request.request_id,
+            **log_ids(request.span),
         )
         failure = TriremeError(Code.MODEL_FAILED, detail)
         return [Answer(request, (), (), failure, started - request.arrived, self._clock() - started)]

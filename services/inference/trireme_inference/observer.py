@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from trireme_common.errors import Code
 from trireme_inference.batch_policy import CloseReason
+from trireme_inference.requests import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class BatchReport:
     total_seconds: float
     """From arrival to answer, summed over the requests."""
     compute_seconds: float
+    answers: Sequence[Answer] = ()
+    """All of them, good and bad, not yet delivered."""
 
 
 class Observer(Protocol):

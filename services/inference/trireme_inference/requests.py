@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trireme_common.errors import TriremeError
+from trireme_common.tracing import Span
 
 if TYPE_CHECKING:
     from trireme_inference.signature import Signature
@@ -47,6 +48,8 @@ class Request:
     context: Any = None
     """What the sink needs to know of the request again."""
     request_id: str = ""
+    span: Span | None = None
+    """Where the request is traced."""
     answered: bool = field(default=False, init=False)
     """Set once an answer is under way to the sink; a later one is dropped."""
 

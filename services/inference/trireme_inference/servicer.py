@@ -73,9 +73,12 @@ class InferenceHandler:
 
     def _request(self, signature: Signature, item: Item, message: _Message) -> Request:
         parts, shapes, rows = message.codec.decode(item.payload)
-        return Request(
+        request = Request(
             parts, shapes, rows, item.deadline, item.received, signature, item, self, message, item.request_id
         )
+        if item.trace is not None:
+            request.span = item.trace.span
+        return request
 
     def deliver(self, answers: Sequence[Answer]) -> None:
         """One `emit` a stream for all the answers of a batch."""

@@ -12,6 +12,7 @@ from trireme_common.model_store import ModelStore, every_version
 from trireme_common.stage import serve_stage
 from trireme_common.stage_stream import StageServicer
 from trireme_common.tensors import decode_tensors
+from trireme_common.tracing import open_tracer
 from trireme_postprocess.converters import encode_answer
 from trireme_postprocess.postprocessor import PassThrough, Postprocessor, load
 from trireme_postprocess.settings import PostprocessSettings
@@ -28,6 +29,8 @@ async def serve(settings: PostprocessSettings, stop: asyncio.Event) -> None:
     """Runs the service until `stop` is set."""
     store = ModelStore(settings.models_dir, load, policy=every_version)
     with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
-        servicer = StageServicer(ItemwiseHandler(store, run, executor), store)
-        server = GrpcServer(settings.host, settings.port, [servicer.handlers(SERVICE, "Process")], [SERVICE])
-        await serve_stage(settings, store, server, stop)
+        handler = ItemwiseHandler(store, run, executor)
+        async with open_tracer("postprocess", settings) as tracer:
+            stream = StageServicer(handler, store, tracer, "postprocess").handlers(SERVICE, "Process")
+            server = GrpcServer(settings.host, settings.port, [stream], [SERVICE])
+            await serve_stage(settings, store, server, stop)

@@ -20,16 +20,18 @@ class Envelope(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., cancels: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("id", "remaining_ms", "payload", "request_id")
+    __slots__ = ("id", "remaining_ms", "payload", "request_id", "traceparent")
     ID_FIELD_NUMBER: _ClassVar[int]
     REMAINING_MS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     id: int
     remaining_ms: int
     payload: bytes
     request_id: str
-    def __init__(self, id: _Optional[int] = ..., remaining_ms: _Optional[int] = ..., payload: _Optional[bytes] = ..., request_id: _Optional[str] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, id: _Optional[int] = ..., remaining_ms: _Optional[int] = ..., payload: _Optional[bytes] = ..., request_id: _Optional[str] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Reply(_message.Message):
     __slots__ = ("results", "state")

@@ -10,25 +10,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-Key = tuple[str, str]
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """The items of one request at one hop; `remaining` counts the items not yet answered."""
-
-    key: Key
-    first_id: int
-    payloads: list[bytes]
-    deadline: float
-    request_id: str
+from trireme_gateway.hop.calls import Key, Leg
 
 
 @dataclass(slots=True)
 class _Lane:
-    """Calls of one model version."""
+    """Legs of one model version."""
 
-    waiting: deque[Call] = field(default_factory=deque)
+    waiting: deque[Leg] = field(default_factory=deque)
     waiting_items: int = 0
     in_flight: int = 0
     """Messages sent and not yet answered in full."""
@@ -48,23 +37,23 @@ class Pending:
         """Most items that one message on the wire may hold."""
         return self._max_items if self._coalesce else 1
 
-    def add(self, call: Call) -> None:
-        lane = self._lanes.setdefault(call.key, _Lane())
-        lane.waiting.append(call)
-        lane.waiting_items += len(call.payloads)
+    def add(self, leg: Leg) -> None:
+        lane = self._lanes.setdefault(leg.key, _Lane())
+        lane.waiting.append(leg)
+        lane.waiting_items += leg.items
 
-    def discard(self, call: Call) -> bool:
-        """Takes back a call that was not sent yet; False if it is under way."""
-        lane = self._lanes.get(call.key)
-        if lane is None or call not in lane.waiting:
+    def discard(self, leg: Leg) -> bool:
+        """Takes back a leg that was not sent yet; False if it is under way."""
+        lane = self._lanes.get(leg.key)
+        if lane is None or leg not in lane.waiting:
             return False
-        lane.waiting.remove(call)
-        lane.waiting_items -= len(call.payloads)
-        self._forget_if_idle(call.key, lane)
+        lane.waiting.remove(leg)
+        lane.waiting_items -= leg.items
+        self._forget_if_idle(leg.key, lane)
         return True
 
-    def take(self, key: Key) -> list[Call]:
-        """Calls that go into the next message of `key`; empty if none may be sent now."""
+    def take(self, key: Key) -> list[Leg]:
+        """Legs that go into the next message of `key`; empty if none may be sent now."""
         lane = self._lanes.get(key)
         if lane is None or not lane.waiting:
             return []
@@ -72,16 +61,16 @@ class Pending:
             return []
         return self._fill(lane)
 
-    def _fill(self, lane: _Lane) -> list[Call]:
-        calls = [lane.waiting.popleft()]
-        items = len(calls[0].payloads)
-        while self._coalesce and lane.waiting and items + len(lane.waiting[0].payloads) <= self._max_items:
-            call = lane.waiting.popleft()
-            items += len(call.payloads)
-            calls.append(call)
+    def _fill(self, lane: _Lane) -> list[Leg]:
+        legs = [lane.waiting.popleft()]
+        items = legs[0].items
+        while self._coalesce and lane.waiting and items + lane.waiting[0].items <= self._max_items:
+            leg = lane.waiting.popleft()
+            items += leg.items
+            legs.append(leg)
         lane.waiting_items -= items
         lane.in_flight += 1
-        return calls
+        return legs
 
     def answered(self, key: Key) -> None:
         """A message of `key` has all its answers."""

@@ -1,24 +1,50 @@
-"""All endpoints of one stage: which there are, and which one takes the next call."""
+"""Calls of one stage: each to one endpoint, and to another one where that is needed.
+
+The adapter around the pure parts: `outlier`, `hedge`, `budget` and `answer_times` decide, `pool`,
+`warden` and `repeats` do what they say. A call costs one timer, for its hedge and then for its deadline.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
-from trireme_gateway.hop.pending import Key, Pending
-from trireme_gateway.hop.ports import HopAnswer
-from trireme_gateway.hop.stream import EndpointStream, StreamBrokenError
+from trireme_gateway.hop.budget import RetryBudget
+from trireme_gateway.hop.calls import HopCall, Leg
+from trireme_gateway.hop.discovery import Discovery, system_resolve
+from trireme_gateway.hop.endpoint import Endpoint
+from trireme_gateway.hop.hedge import HedgeTokens
+from trireme_gateway.hop.learning import Learning
+from trireme_gateway.hop.outlier import OutlierPolicy
+from trireme_gateway.hop.pending import Pending
+from trireme_gateway.hop.pool import EndpointPool
+from trireme_gateway.hop.ports import HopAnswer, HopObserver, NoObserver, Resolve
+from trireme_gateway.hop.repeats import Repeats
+from trireme_gateway.hop.warden import EVERY_SECONDS, Warden
 
 logger = structlog.get_logger(__name__)
 
-_ATTEMPTS = 2
+_LATE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPolicy:
+    """What a hop may do for a call beyond asking once."""
+
+    resolve_seconds: float = 5.0
+    hedge_fraction: float = 0.05
+    """Most hedges a call; 0 hedges nothing."""
+    retry_fraction: float = 0.2
+    """Most repeats a call, a reserve aside; 0 repeats nothing."""
+    outlier: OutlierPolicy = field(default_factory=OutlierPolicy)
 
 
 class StageClient:
@@ -35,117 +61,176 @@ class StageClient:
         addresses: Sequence[str],
         *,
         pending: Callable[[], Pending],
-        resolve_seconds: float,
         on_change: Callable[[], None],
+        policy: UpstreamPolicy | None = None,
+        observer: HopObserver | None = None,
+        resolve: Resolve = system_resolve,
     ) -> None:
         self.stage = stage
         self._method = method
-        self._addresses = tuple(addresses)
-        self._pending = pending
-        self._resolve_seconds = resolve_seconds
+        self._new_pending = pending
         self._on_change = on_change
-        self._endpoints: dict[str, tuple[EndpointStream, asyncio.Task[None]]] = {}
-        self._leaving: set[str] = set()
-        self._resolver: asyncio.Task[None] | None = None
+        self._policy = policy or UpstreamPolicy()
+        self._observer = observer or NoObserver()
+        self._discovery = Discovery(addresses, resolve)
+        self._learning = Learning(self._policy.outlier)
+        self._budget = RetryBudget(fraction=self._policy.retry_fraction)
+        self._tokens = HedgeTokens(self._policy.hedge_fraction)
+        self._pool = EndpointPool(self._make, self._turned)
+        self._repeats = Repeats(stage, self._pool.choose, self._budget, self._tokens, self._observer)
+        self._warden = Warden(
+            stage, self._pool, self._policy.outlier, self._learning, self._observer, self._ejected
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
 
     def start(self) -> None:
-        self._resolver = asyncio.create_task(self._resolve_forever())
+        self._tasks = [
+            asyncio.create_task(self._resolve_forever()),
+            asyncio.create_task(self._tend_forever()),
+        ]
 
     async def close(self) -> None:
         """Closes every stream; calls under way fail as BACKEND_UNAVAILABLE."""
-        if self._resolver is not None:
-            await cancel_and_wait(self._resolver)
-        for _, task in self._endpoints.values():
-            task.cancel()
-        await asyncio.gather(*(task for _, task in self._endpoints.values()), return_exceptions=True)
-        self._endpoints.clear()
+        self._closing = True
+        for task in self._tasks:
+            await cancel_and_wait(task)
+        await self._pool.close()
 
     def states(self) -> list[StageState]:
-        """What each connected endpoint that is not leaving says of itself."""
-        return [
-            stream.state
-            for stream, _ in self._endpoints.values()
-            if stream.state is not None and stream.usable
-        ]
+        """What each connected endpoint that is not about to leave says of itself."""
+        return self._pool.states()
 
     @property
     def endpoints(self) -> int:
         """Endpoints known, connected or not."""
-        return len(self._endpoints)
+        return len(self._pool)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not any(endpoint.exchange.outstanding for endpoint in self._pool)
 
     async def call(
-        self, model: str, version: str, payloads: Sequence[bytes], deadline: float, request_id: str
+        self,
+        model: str,
+        version: str,
+        payloads: Sequence[bytes],
+        deadline: float,
+        request_id: str,
+        traceparent: str = "",
     ) -> HopAnswer:
-        """As `Hop.call`. Items have no side effects, so a call whose stream broke goes to another endpoint.
+        """As `Hop.call`. Items have no side effects, so what a stream left unanswered is asked elsewhere.
 
-        Raises TriremeError(DEADLINE_EXCEEDED) where an endpoint stays silent past the deadline.
+        Raises TriremeError(DEADLINE_EXCEEDED) where no endpoint answers in time.
         """
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                return await self._call((model, version), payloads, deadline, request_id)
-        except TimeoutError:
-            raise TriremeError(
-                Code.DEADLINE_EXCEEDED, f"the request's time was up before {self.stage} answered"
-            ) from None
-
-    async def _call(self, key: Key, payloads: Sequence[bytes], deadline: float, request_id: str) -> HopAnswer:
         if not payloads:
             return HopAnswer([])
-        tried: set[str] = set()
-        while True:
-            endpoint = self._pick(key, tried)
-            tried.add(endpoint.address)
-            try:
-                return await endpoint.call(key, list(payloads), deadline, request_id)
-            except StreamBrokenError:
-                if len(tried) == _ATTEMPTS:
-                    raise
+        now = time.monotonic()
+        if now >= deadline:
+            raise self._late()
+        loop = asyncio.get_running_loop()
+        call = HopCall((model, version), payloads, deadline, request_id, loop.create_future(), traceparent)
+        self._begin(call, now)
+        delay = min(self._learning.hedge_delay(call.key), deadline - now)
+        call.patience = delay
+        call.timer = loop.call_later(delay, self._overdue, call, now + delay)
+        try:
+            return await call.future
+        finally:
+            self._end(call)
 
-    def _pick(self, key: Key, tried: set[str]) -> EndpointStream:
-        candidates = [
-            stream
-            for stream, _ in self._endpoints.values()
-            if stream.address not in tried and stream.address not in self._leaving and stream.serves(key)
-        ]
-        if not candidates:
+    def _begin(self, call: HopCall, now: float) -> None:
+        self._budget.called(now)
+        self._tokens.called()
+        endpoint = self._pool.probe(call.key, now) or self._pool.choose(call.key, ())
+        if endpoint is None:
             raise TriremeError(Code.BACKEND_UNAVAILABLE, f"no {self.stage} endpoint can take the request now")
-        return min(candidates, key=lambda stream: stream.outstanding)
+        endpoint.send(call, range(len(call.payloads)), now)
+
+    def _end(self, call: HopCall) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+        if call.legs:
+            now = time.monotonic()
+            for leg in call.legs:
+                leg.carrier.drop(leg, now)
+        if call.hedge is not None:
+            answered = not call.future.cancelled() and call.future.exception() is None
+            won = not call.hedge.remaining
+            self._observer.hedged(("won" if won else "lost") if answered else "failed")
+
+    def _overdue(self, call: HopCall, due: float) -> None:
+        """The call waited for the hedge delay, or for all its time."""
+        if call.future.done():
+            return
+        now = time.monotonic()
+        loop = asyncio.get_running_loop()
+        if now >= call.deadline - 0.001:
+            call.future.set_exception(self._late())
+        elif now > due + _LATE_SECONDS:  # this process was slow: what came meanwhile is to be read first
+            call.timer = loop.call_later(0.01, self._overdue, call, now + 0.01)
+        else:
+            self._repeats.hedge(call, now)
+            call.timer = loop.call_later(call.deadline - now, self._overdue, call, call.deadline)
+
+    def _late(self) -> TriremeError:
+        return TriremeError(Code.DEADLINE_EXCEEDED, f"the request's time was up before {self.stage} answered")
+
+    # As owner of the endpoints
+
+    def finished(self, leg: Leg, now: float) -> None:
+        """A leg has all its answers."""
+        leg.call.legs.remove(leg)
+        if leg.sound:
+            self._learning.answered(leg.key, now - leg.started)
+
+    def changed(self, endpoint: Endpoint) -> None:
+        """An endpoint said what it can do, came, went, or is trusted again."""
+        self._pool.refresh()
+        self._on_change()
+        if endpoint.stream.state is not None and endpoint.stream.state.draining:
+            self._repeats.evacuate(endpoint, time.monotonic(), sent_too=False)
+
+    def broke(self, endpoint: Endpoint, legs: list[Leg]) -> None:
+        """An endpoint went away with these legs unanswered."""
+        now = time.monotonic()
+        self._budget.note_under_way(now, len(legs))
+        self._repeats.fail_over(legs, now, give_up=self._closing)
+
+    def _make(self, address: str) -> Endpoint:
+        return Endpoint(
+            self.stage,
+            address,
+            self._method,
+            self._new_pending,
+            self._policy.outlier,
+            self._observer,
+            self,
+        )
+
+    def _turned(self, endpoint: Endpoint) -> None:
+        self._on_change()
+        if endpoint.leaving:
+            self._repeats.evacuate(endpoint, time.monotonic(), sent_too=False)
+
+    def _ejected(self, endpoint: Endpoint, now: float) -> None:
+        self._pool.refresh()
+        self._budget.note_under_way(now, len(endpoint.exchange.legs))
+        self._repeats.evacuate(endpoint, now, sent_too=True)
 
     async def _resolve_forever(self) -> None:
         while True:
-            found, complete = await self._resolve()
-            # Where a name could not be asked, its endpoints stay.
-            self._adopt(found if complete else found | self._endpoints.keys())
-            await asyncio.sleep(self._resolve_seconds)
-
-    async def _resolve(self) -> tuple[set[str], bool]:
-        """Addresses of all endpoints, and whether every name could be asked."""
-        loop = asyncio.get_running_loop()
-        found: set[str] = set()
-        failed = False
-        for address in self._addresses:
-            host, _, port = address.rpartition(":")
             try:
-                infos = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                failed = True
-                continue
-            for info in infos:
-                ip = str(info[4][0])
-                found.add(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}")
-        return found, not failed
+                self._pool.adopt(await self._discovery.look())
+            except Exception:  # a look-out that ended would never see another endpoint
+                logger.exception("discovery_failed", stage=self.stage)
+            await asyncio.sleep(self._policy.resolve_seconds * random.uniform(0.8, 1.2))
 
-    def _adopt(self, addresses: set[str]) -> None:
-        for address in sorted(addresses - self._endpoints.keys()):
-            stream = EndpointStream(self.stage, address, self._method, self._pending, self._on_change)
-            self._endpoints[address] = (stream, asyncio.create_task(stream.run()))
-        leaving, self._leaving = self._leaving, self._endpoints.keys() - addresses
-        for address in tuple(self._leaving):
-            stream, task = self._endpoints[address]
-            # A pod that left DNS gets nothing new but may answer what it has; it is dropped once it is idle.
-            if not stream.outstanding:
-                del self._endpoints[address]
-                self._leaving.discard(address)
-                task.cancel()
-        if leaving != self._leaving or leaving:
-            self._on_change()
+    async def _tend_forever(self) -> None:
+        while True:
+            try:
+                self._warden.look(time.monotonic())
+            except Exception:  # as above
+                logger.exception("warden_failed", stage=self.stage)
+            await asyncio.sleep(EVERY_SECONDS)

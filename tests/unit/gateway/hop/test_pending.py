@@ -1,24 +1,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trireme_gateway.hop.pending import Call, Key, Pending
+from trireme_gateway.hop.calls import HopCall, Key, Leg
+from trireme_gateway.hop.pending import Pending
 
 KEY = ("m", "1")
+NOWHERE: Any = None
 
 
-def make(key: Key = KEY, items: int = 1, first_id: int = 1) -> Call:
-    return Call(key, first_id, [b"x"] * items, 0.0, "r")
+def make(key: Key = KEY, items: int = 1) -> Leg:
+    """A leg of its own call; neither is asked for an answer here."""
+    call = HopCall(key, [b"x"] * items, 0.0, "r", NOWHERE)
+    return Leg(call, range(items), NOWHERE, 0.0)
 
 
 def test_an_idle_lane_sends_at_once() -> None:
     pending = Pending(max_in_flight=1, max_items=8)
-    call = make()
-    pending.add(call)
-    assert pending.take(KEY) == [call]
+    leg = make()
+    pending.add(leg)
+    assert pending.take(KEY) == [leg]
 
 
 def test_what_arrives_meanwhile_leaves_together_with_the_next_answer() -> None:
@@ -37,10 +42,10 @@ def test_a_full_message_leaves_although_answers_are_outstanding() -> None:
     pending = Pending(max_in_flight=1, max_items=3)
     pending.add(make())
     pending.take(KEY)
-    calls = [make(items=2), make(items=1)]
-    for call in calls:
-        pending.add(call)
-    assert pending.take(KEY) == calls
+    legs = [make(items=2), make(items=1)]
+    for leg in legs:
+        pending.add(leg)
+    assert pending.take(KEY) == legs
 
 
 def test_keys_do_not_hold_each_other_back() -> None:
@@ -52,34 +57,34 @@ def test_keys_do_not_hold_each_other_back() -> None:
     assert pending.take(("n", "1")) == [other]
 
 
-def test_without_coalescing_every_call_leaves_alone_and_at_once() -> None:
+def test_without_coalescing_every_leg_leaves_alone_and_at_once() -> None:
     pending = Pending(max_in_flight=1, max_items=8, coalesce=False)
-    calls = [make(), make(), make()]
-    for call in calls:
-        pending.add(call)
-    assert [pending.take(KEY) for _ in range(4)] == [[calls[0]], [calls[1]], [calls[2]], []]
+    legs = [make(), make(), make()]
+    for leg in legs:
+        pending.add(leg)
+    assert [pending.take(KEY) for _ in range(4)] == [[legs[0]], [legs[1]], [legs[2]], []]
     assert pending.message_items == 1
-    for _ in calls:
+    for _ in legs:
         pending.answered(KEY)
-    pending.add(calls[0])
-    assert pending.take(KEY) == [calls[0]]
+    pending.add(legs[0])
+    assert pending.take(KEY) == [legs[0]]
 
 
-def test_a_call_that_waits_can_be_taken_back_once() -> None:
+def test_a_leg_that_waits_can_be_taken_back_once() -> None:
     pending = Pending(max_in_flight=1, max_items=8)
-    call = make()
-    pending.add(call)
-    assert pending.discard(call)
-    assert not pending.discard(call)
+    leg = make()
+    pending.add(leg)
+    assert pending.discard(leg)
+    assert not pending.discard(leg)
     assert pending.take(KEY) == []
 
 
-def test_a_call_that_was_sent_cannot_be_taken_back() -> None:
+def test_a_leg_that_was_sent_cannot_be_taken_back() -> None:
     pending = Pending(max_in_flight=1, max_items=8)
-    call = make()
-    pending.add(call)
+    leg = make()
+    pending.add(leg)
     pending.take(KEY)
-    assert not pending.discard(call)
+    assert not pending.discard(leg)
 
 
 @given(
@@ -100,19 +105,19 @@ def test_nothing_is_lost_or_sent_twice_and_order_is_kept(
     steps: list[tuple[str, int, int]], max_in_flight: int, max_items: int, coalesce: bool
 ) -> None:
     pending = Pending(max_in_flight=max_in_flight, max_items=max_items, coalesce=coalesce)
-    added: list[Call] = []
-    sent: dict[Key, list[Call]] = defaultdict(list)
+    added: list[Leg] = []
+    sent: dict[Key, list[Leg]] = defaultdict(list)
     in_flight: list[Key] = []
-    dropped: set[Call] = set()
+    dropped: set[Leg] = set()
 
     def take(key: Key) -> bool:
-        calls = pending.take(key)
-        if not calls:
+        legs = pending.take(key)
+        if not legs:
             return False
-        items = sum(len(call.payloads) for call in calls)
-        assert items <= max_items or len(calls) == 1
-        assert coalesce or len(calls) == 1
-        sent[key].extend(calls)
+        items = sum(leg.items for leg in legs)
+        assert items <= max_items or len(legs) == 1
+        assert coalesce or len(legs) == 1
+        sent[key].extend(legs)
         in_flight.append(key)
         return True
 
@@ -121,11 +126,11 @@ def test_nothing_is_lost_or_sent_twice_and_order_is_kept(
             added.append(make((str(number), "1"), items))
             pending.add(added[-1])
         elif what == "discard" and added:
-            call = added[number % len(added)]
-            was_waiting = call not in dropped and call not in sent[call.key]
-            assert pending.discard(call) is was_waiting
+            leg = added[number % len(added)]
+            was_waiting = leg not in dropped and leg not in sent[leg.key]
+            assert pending.discard(leg) is was_waiting
             if was_waiting:
-                dropped.add(call)
+                dropped.add(leg)
         elif what == "take":
             take((str(number), "1"))
         elif what == "answer" and in_flight:
@@ -135,4 +140,4 @@ def test_nothing_is_lost_or_sent_twice_and_order_is_kept(
             pending.answered(in_flight.pop())
     for number in range(3):
         key = (str(number), "1")
-        assert sent[key] == [call for call in added if call.key == key and call not in dropped]
+        assert sent[key] == [leg for leg in added if leg.key == key and leg not in dropped]

@@ -13,7 +13,7 @@ from tests.support.stages import METHOD, EchoHandler, RunningStage, StateBoard, 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import State
 from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.stage_client import StageClient
+from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
 
 
 @asynccontextmanager
@@ -23,8 +23,8 @@ async def client_of(addresses: Sequence[str], *, resolve_seconds: float = 60) ->
         METHOD,
         addresses,
         pending=lambda: Pending(max_in_flight=2, max_items=8),
-        resolve_seconds=resolve_seconds,
         on_change=lambda: None,
+        policy=UpstreamPolicy(resolve_seconds=resolve_seconds),
     )
     client.start()
     try:

@@ -13,10 +13,13 @@ import pytest
 from tests.support.catalogs import state, version
 from tests.support.stages import METHOD, SERVICE, EchoHandler, RunningStage, StateBoard, stage_server, until
 from trireme_common.errors import Code, TriremeError
-from trireme_common.stage_state import State
+from trireme_common.stage_state import StageState, State
 from trireme_common.stage_stream import MAX_PAYLOAD_BYTES, cancel_and_wait
+from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.stream import EndpointStream, StreamBrokenError
+from trireme_gateway.hop.ports import HopAnswer, NoObserver
+from trireme_gateway.hop.repeats import StreamBrokenError
+from trireme_gateway.hop.stream import EndpointStream
 from trireme_protos.trireme.v1 import envelope_pb2
 
 KEY = ("echo", "1")
@@ -26,17 +29,67 @@ def in_a_while(seconds: float = 30.0) -> float:
     return time.monotonic() + seconds
 
 
+class MessageSizes(NoObserver):
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes = sizes
+
+    def wrote_message(self, items: int) -> None:
+        self.sizes.append(items)
+
+
+class OneStream:
+    """A stream and its listener: every call is one leg, and fails if the stream breaks."""
+
+    def __init__(self, address: str, pending: Callable[[], Pending], on_change: Callable[[], None]) -> None:
+        self.changed = on_change
+        self.messages: list[int] = []
+        self.stream = EndpointStream("inference", address, METHOD, pending, MessageSizes(self.messages), self)
+        self.serves = self.stream.serves
+
+    @property
+    def state(self) -> StageState | None:
+        return self.stream.state
+
+    @property
+    def usable(self) -> bool:
+        return self.stream.usable
+
+    @property
+    def outstanding(self) -> int:
+        return self.stream.exchange.outstanding
+
+    async def call(self, key: Key, payloads: list[bytes], deadline: float, request_id: str) -> HopAnswer:
+        future: asyncio.Future[HopAnswer] = asyncio.get_running_loop().create_future()
+        leg = Leg(HopCall(key, payloads, deadline, request_id, future), range(len(payloads)), self, 0.0)
+        self.stream.exchange.add(leg)
+        try:
+            return await future
+        finally:
+            self.drop(leg, 0.0)
+
+    def drop(self, leg: Leg, now: float) -> None:
+        self.stream.exchange.drop(leg)
+
+    def spoke(self, now: float) -> None: ...
+
+    def finished(self, leg: Leg, now: float) -> None: ...
+
+    def broke(self, legs: list[Leg]) -> None:
+        for leg in legs:
+            leg.call.fail(StreamBrokenError("inference"), range(len(leg.call.payloads)))
+
+
 @asynccontextmanager
 async def stream_to(
     address: str, *, coalesce: bool = True, max_items: int = 64, on_change: Callable[[], None] = lambda: None
-) -> AsyncIterator[EndpointStream]:
+) -> AsyncIterator[OneStream]:
     def pending() -> Pending:
         return Pending(max_in_flight=1, max_items=max_items, coalesce=coalesce)
 
-    stream = EndpointStream("inference", address, METHOD, pending, on_change)
-    running = asyncio.create_task(stream.run())
+    it = OneStream(address, pending, on_change)
+    running = asyncio.create_task(it.stream.run())
     try:
-        yield stream
+        yield it
     finally:
         await cancel_and_wait(running)
 
@@ -80,6 +133,8 @@ async def test_calls_that_wait_share_a_message_and_keep_their_answers() -> None:
         assert handler.payloads == [b"%d" % n for n in range(6)]
         assert max(len(message) for message in handler.messages) <= 4
         assert len(handler.messages) < 6
+        assert sum(it.messages) == 6
+        assert len(it.messages) == len(handler.messages)
 
 
 async def test_without_coalescing_every_item_has_its_own_message() -> None:

@@ -34,7 +34,13 @@ class FakeHop:
         self.calls: list[tuple[str, str, int]] = []
 
     async def call(
-        self, model: str, version: str, payloads: Sequence[bytes], deadline: float, request_id: str
+        self,
+        model: str,
+        version: str,
+        payloads: Sequence[bytes],
+        deadline: float,
+        request_id: str,
+        traceparent: str = "",
     ) -> HopAnswer:
         self.calls.append((model, version, len(payloads)))
         if self._wait is not None:

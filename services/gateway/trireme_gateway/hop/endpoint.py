@@ -1,0 +1,152 @@
+"""One endpoint of a stage: its stream, how quick it is, and whether it is trusted with calls."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from trireme_common.stage_stream import cancel_and_wait
+from trireme_gateway.hop.answer_times import EndpointPace
+from trireme_gateway.hop.calls import HopCall, Key, Leg
+from trireme_gateway.hop.outlier import Outlier, OutlierPolicy
+from trireme_gateway.hop.pending import Pending
+from trireme_gateway.hop.ports import HopObserver
+from trireme_gateway.hop.stream import EndpointStream
+
+
+class EndpointOwner(Protocol):
+    """The stage's client, which knows the other endpoints."""
+
+    def finished(self, leg: Leg, now: float) -> None: ...
+
+    def changed(self, endpoint: Endpoint) -> None: ...
+
+    def broke(self, endpoint: Endpoint, legs: list[Leg]) -> None: ...
+
+
+class Endpoint:
+    """Carrier of legs, and listener of its own stream."""
+
+    def __init__(
+        self,
+        stage: str,
+        address: str,
+        method: str,
+        pending: Callable[[], Pending],
+        policy: OutlierPolicy,
+        observer: HopObserver,
+        owner: EndpointOwner,
+    ) -> None:
+        self.address = address
+        self.outlier = Outlier(policy)
+        self.pace = EndpointPace()
+        self.weight = 1.0
+        """What its work counts for where endpoints are compared."""
+        self.leaving = False
+        """Whether its address is no longer among the stage's."""
+        self.stream = EndpointStream(stage, address, method, pending, observer, self)
+        self.exchange = self.stream.exchange
+        self._owner = owner
+        self._quiet_since = 0.0
+        self._spoke_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self.stream.run())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            await cancel_and_wait(self._task)
+
+    @property
+    def usable(self) -> bool:
+        return self.stream.usable and not self.leaving
+
+    def serves(self, key: Key) -> bool:
+        """Whether a call of that version may be sent here."""
+        return not self.leaving and self.stream.serves(key)
+
+    @property
+    def load(self) -> float:
+        """What one more item would wait for, by comparison."""
+        return (self.exchange.outstanding + 1) * self.weight
+
+    def send(self, call: HopCall, positions: Sequence[int], now: float) -> Leg:
+        """Takes some items of a call."""
+        leg = Leg(call, positions, self, now)
+        call.legs.append(leg)
+        call.tried.append(self)
+        if not self.exchange.outstanding:
+            self._quiet_since = now
+        self.exchange.add(leg)
+        return leg
+
+    def drop(self, leg: Leg, now: float) -> None:
+        """As `Carrier.drop`; the call was answered elsewhere, or nobody waits for it any more."""
+        if leg.sent:
+            waited = now - leg.started
+            self.pace.gave_up(waited, now)
+            if self._spoke_at < leg.started and waited >= leg.call.patience:
+                self.outlier.ignored(leg.started)
+        self.exchange.drop(leg)
+
+    def probe(self, now: float) -> None:
+        """The next call is risked although the endpoint is ejected."""
+        self.outlier.probe(now)
+        self._quiet_since = now
+
+    def silent_for(self, now: float) -> float:
+        """Seconds that it has had work and said nothing."""
+        return now - self._quiet_since if self.exchange.outstanding else 0.0
+
+    def spoke(self, now: float) -> None:
+        self._quiet_since = self._spoke_at = now
+        was_out = self.outlier.ejected
+        self.outlier.spoke()
+        if was_out and not self.outlier.ejected:
+            self._owner.changed(self)
+
+    def finished(self, leg: Leg, now: float) -> None:
+        if leg.sound:
+            self.pace.answered(now - leg.started, now)
+            was_out = self.outlier.ejected
+            self.outlier.answered()
+            if was_out:
+                self._owner.changed(self)
+        else:
+            self.outlier.failed()
+        self._owner.finished(leg, now)
+
+    def changed(self) -> None:
+        if self.stream.state is None:
+            self.pace = EndpointPace()  # whoever answers there next may be quicker
+        self._owner.changed(self)
+
+    def broke(self, legs: list[Leg]) -> None:
+        self.outlier.failed()
+        self._owner.broke(self, legs)
+
+
+class _Loaded(Protocol):
+    @property
+    def load(self) -> float: ...
+
+
+E = TypeVar("E", bound=_Loaded)
+
+
+def least_loaded(endpoints: Sequence[E], choice: Callable[[Sequence[E]], E] = random.choice) -> E:
+    """The endpoint with the least load; among equals, chance decides."""
+    if len(endpoints) == 1:
+        return endpoints[0]
+    best: list[E] = []
+    least = float("inf")
+    for endpoint in endpoints:
+        load = endpoint.load
+        if load < least:
+            best, least = [endpoint], load
+        elif load == least:
+            best.append(endpoint)
+    return best[0] if len(best) == 1 else choice(best)

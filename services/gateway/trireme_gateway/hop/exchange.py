@@ -1,0 +1,190 @@
+"""What is under way on one stream: legs that wait, legs that were sent, cancels to be sent. No network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from trireme_common.errors import Code, TriremeError
+from trireme_common.stage_stream import MAX_PAYLOAD_BYTES, in_messages
+from trireme_gateway.hop.calls import Key, Leg
+from trireme_gateway.hop.pending import Pending
+from trireme_gateway.hop.ports import HopObserver
+from trireme_protos.trireme.v1 import envelope_pb2
+
+_MAX_MS = 2**32 - 1
+_CODES = frozenset(code.value for code in Code)
+
+
+class _Message:
+    """A message under way: how many of its items are unanswered."""
+
+    __slots__ = ("key", "remaining")
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.remaining = 0
+
+
+class Exchange:
+    """One stream's worth of work; a stream that breaks leaves it to the next one, empty.
+
+    `wake` is called when there may be something to write, `finished` when a leg has all its answers.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        pending: Callable[[], Pending],
+        observer: HopObserver,
+        *,
+        wake: Callable[[], None],
+        finished: Callable[[Leg, float], None],
+    ) -> None:
+        self.outstanding = 0
+        """Items sent or waiting and not yet answered."""
+        self.legs: dict[Leg, None] = {}
+        """Legs that are not answered in full, oldest first."""
+        self._stage = stage
+        self._new_pending = pending
+        self._pending = pending()
+        self._observer = observer
+        self._wake = wake
+        self._finished = finished
+        self._by_id: dict[int, Leg] = {}
+        self._next_id = 1
+        self._cancels: list[int] = []
+        self._dirty: dict[Key, None] = {}
+
+    def add(self, leg: Leg) -> None:
+        self.legs[leg] = None
+        self.outstanding += leg.remaining
+        self._pending.add(leg)
+        self._mark(leg.key)
+
+    def drop(self, leg: Leg) -> None:
+        """Takes a leg back, and tells the endpoint if it was sent."""
+        if leg not in self.legs:
+            return
+        del self.legs[leg]
+        self.outstanding -= leg.remaining
+        if not leg.sent:
+            self._pending.discard(leg)
+        else:
+            for number in range(leg.first_id, leg.first_id + leg.items):
+                if self._by_id.pop(number, None) is not None:
+                    self._cancels.append(number)
+            self._settle(leg.lane_message, leg.remaining)
+        self._wake()
+
+    def clear(self) -> list[Leg]:
+        """Forgets everything; returns the legs that were unanswered."""
+        legs, self.legs = list(self.legs), {}
+        self._by_id.clear()
+        self._cancels.clear()
+        self._dirty.clear()
+        self._pending = self._new_pending()
+        self.outstanding = 0
+        return legs
+
+    def messages(self) -> Iterator[bytes]:
+        """What is to be written now. What arrives while a message is written is part of it."""
+        keys, self._dirty = self._dirty, {}
+        for key in keys:
+            while legs := self._pending.take(key):
+                yield from self._envelopes(key, legs)
+        if self._cancels:
+            cancels, self._cancels = self._cancels, []
+            yield envelope_pb2.Envelope(cancels=cancels).SerializeToString()
+
+    def receive(self, results: Iterable[envelope_pb2.Result], now: float) -> None:
+        """Answers of the endpoint; those whose caller left, or was answered elsewhere, are passed over."""
+        for result in results:
+            leg = self._by_id.pop(result.id, None)
+            if leg is not None:
+                self._take(leg, result.id, _outcome(result), result.queue_us, result.compute_us, now)
+
+    def _mark(self, key: Key) -> None:
+        self._dirty[key] = None
+        self._wake()
+
+    def _envelopes(self, key: Key, legs: list[Leg]) -> list[bytes]:
+        """The items of `legs`, in as many envelopes as the limits of a message ask for."""
+        now = time.monotonic()
+        message = _Message(key)
+        message.remaining = sum(leg.items for leg in legs)
+        items: list[envelope_pb2.Item] = []
+        refused: list[tuple[Leg, int]] = []
+        for leg in legs:
+            leg.lane_message = message
+            refused += self._number(leg, items, now)
+        for leg, number in refused:
+            self._take(leg, number, _too_large(self._stage), 0, 0, now)
+        parts = list(in_messages(items, self._pending.message_items))
+        for part in parts:
+            self._observer.wrote_message(len(part))
+        return [
+            envelope_pb2.Envelope(model=key[0], version=key[1], items=part).SerializeToString()
+            for part in parts
+        ]
+
+    def _number(self, leg: Leg, items: list[envelope_pb2.Item], now: float) -> list[tuple[Leg, int]]:
+        """Gives the items of a leg their ids and adds them; returns those that no message can hold."""
+        call = leg.call
+        leg.first_id = self._next_id
+        self._next_id += leg.items
+        remaining_ms = min(max(0, int((call.deadline - now) * 1000)), _MAX_MS)
+        refused: list[tuple[Leg, int]] = []
+        for number, position in enumerate(leg.positions, leg.first_id):
+            payload = call.payloads[position]
+            if len(payload) > MAX_PAYLOAD_BYTES:
+                refused.append((leg, number))
+                continue
+            self._by_id[number] = leg
+            items.append(
+                envelope_pb2.Item(
+                    id=number,
+                    remaining_ms=remaining_ms,
+                    payload=payload,
+                    request_id=call.request_id,
+                    traceparent=call.traceparent,
+                )
+            )
+        return refused
+
+    def _take(
+        self, leg: Leg, number: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int, now: float
+    ) -> None:
+        leg.remaining -= 1
+        self.outstanding -= 1
+        self._settle(leg.lane_message, 1)
+        if not self.outstanding:
+            self._wake()  # a draining endpoint is let go when it has answered everything
+        leg.call.take(leg, number - leg.first_id, outcome, queue_us, compute_us)
+        if not leg.remaining:
+            del self.legs[leg]
+            self._finished(leg, now)
+
+    def _settle(self, message: _Message, answered: int) -> None:
+        message.remaining -= answered
+        if not message.remaining:
+            self._pending.answered(message.key)
+            self._mark(message.key)
+
+
+def _outcome(result: envelope_pb2.Result) -> bytes | TriremeError:
+    match result.WhichOneof("outcome"):
+        case "payload":
+            payload: bytes = result.payload
+            return payload
+        case "failure":
+            code = Code(result.failure.code) if result.failure.code in _CODES else Code.INTERNAL
+            return TriremeError(code, result.failure.detail)
+        case _:
+            return TriremeError(Code.INTERNAL, "a stage answered with neither a result nor an error")
+
+
+def _too_large(stage: str) -> TriremeError:
+    return TriremeError(
+        Code.PAYLOAD_TOO_LARGE, f"the item takes more than {MAX_PAYLOAD_BYTES} bytes on its way to {stage}"
+    )

@@ -1,0 +1,54 @@
+"""What a hop learns from the answers of each model version: when to hedge, and what silence is too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trireme_gateway.hop.answer_times import AnswerTimes
+from trireme_gateway.hop.calls import Key
+from trireme_gateway.hop.hedge import hedge_delay
+from trireme_gateway.hop.outlier import OutlierPolicy
+
+_MOST_VERSIONS = 256  # models come and go; the oldest is forgotten
+
+
+class _Version:
+    __slots__ = ("delay", "silence", "times")
+
+    def __init__(self, policy: OutlierPolicy) -> None:
+        self.times = AnswerTimes()
+        self.refresh(policy)
+
+    def refresh(self, policy: OutlierPolicy) -> None:
+        self.delay = hedge_delay(self.times)
+        self.silence = policy.silence_limit(self.times)
+
+
+class Learning:
+    """Keeps the results of the formulas, because a call asks for them and they seldom change."""
+
+    def __init__(self, policy: OutlierPolicy) -> None:
+        self._policy = policy
+        self._versions: dict[Key, _Version] = {}
+
+    def answered(self, key: Key, seconds: float) -> None:
+        """Takes the time of one sound answer."""
+        version = self._at(key)
+        if version.times.add(seconds):
+            version.refresh(self._policy)
+
+    def hedge_delay(self, key: Key) -> float:
+        """Seconds after which a call is asked elsewhere too."""
+        return self._at(key).delay
+
+    def silence_limit(self, keys: Iterable[Key]) -> float:
+        """Seconds of silence that are too long for an endpoint with work of these versions."""
+        return max((self._at(key).silence for key in keys), default=self._policy.silence_seconds)
+
+    def _at(self, key: Key) -> _Version:
+        version = self._versions.get(key)
+        if version is None:
+            if len(self._versions) == _MOST_VERSIONS:
+                del self._versions[next(iter(self._versions))]
+            version = self._versions[key] = _Version(self._policy)
+        return version
