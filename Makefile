@@ -12,7 +12,7 @@ ARGS ?=
 SERVICES := services/gateway services/preprocess services/inference services/postprocess
 PACKAGES := protos services/common $(SERVICES) cli
 EDITABLE := $(foreach package,$(filter-out services/inference,$(PACKAGES)),-e ./$(package)) -e './services/inference[cpu]'
-SOURCES := protos/trireme_protos services/common/trireme_common $(wildcard services/*/trireme_*) cli/trireme_cli lab/trireme_lab
+SOURCES := protos/trireme_protos $(wildcard services/*/trireme_*) cli/trireme_cli lab/trireme_lab
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES) lab)
 
 .PHONY: help
