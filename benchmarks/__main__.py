@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -16,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import readme
 from benchmarks.driver import Driver
 from benchmarks.machine import this_machine
+from benchmarks.memory import MEMORY, measure_memory
 from benchmarks.options import Options, read_options
 from benchmarks.report import show
-from benchmarks.results import Results, WorkloadResult
-from benchmarks.servers import candidates
+from benchmarks.results import MemoryResult, Results, WorkloadResult
 from benchmarks.workloads import WORKLOADS
 
 _WIDTH = 150
@@ -48,27 +49,33 @@ def _measure(options: Options, results: Results) -> None:
     )  # fmt: skip
     progress = Progress(*columns, console=Console(stderr=True))
     with progress, TemporaryDirectory(prefix="trireme-bench-") as directory:
-        task = progress.add_task("starting", total=_steps(options))
+        task = progress.add_task("starting", total=None)
 
         def tell(what: str) -> None:
             progress.update(task, description=what, advance=1)
 
-        driver = Driver(options.pace, Path(directory), os.environ, tell)
+        home = Path(directory)
+        driver = Driver(options.pace, home, os.environ, tell)
+        progress.update(task, total=_steps(options, driver.tried()))
         for workload in WORKLOADS:
             if workload.name in options.cases:
                 result = WorkloadResult(workload.name, workload.note)
                 results.workloads.append(result)
                 driver.run(workload, options.cases[workload.name], result)
+        if MEMORY in options.cases:
+            results.memory = MemoryResult()
+            pace = options.pace
+            measure_memory(home, os.environ, options.memory_requests, pace.payloads, tell, results.memory)
 
 
-def _steps(options: Options) -> int:
-    """How often the driver tells something, where nothing fails."""
-    paths = dict.fromkeys((1, 2), Path())
-    tried = {name: len(specs) for name, specs in candidates(paths).items()}
-    steps = 0
-    for servers in options.cases.values():
-        steps += 1 + len(servers) * options.pace.rounds * len(options.pace.levels)
-        steps += sum(tried[server] for server in servers if tried[server] > 1)
+def _steps(options: Options, tried: Mapping[str, int]) -> int:
+    """How often something is told, where nothing fails."""
+    steps = 3 if MEMORY in options.cases else 0
+    for workload in WORKLOADS:
+        servers = options.cases.get(workload.name, [])
+        if servers:
+            steps += 1 + len(servers) * options.pace.rounds * len(options.pace.of(workload))
+            steps += sum(tried.get(server, 0) for server in servers)
     return steps
 
 

@@ -6,24 +6,21 @@ A B A B: a round visits every server once, so that both sides of a ratio met the
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from benchmarks.answers import check_answers
 from benchmarks.exchanges import Exchanges
-from benchmarks.figures import Sample
 from benchmarks.load.closed_loop import WrongAnswerError
 from benchmarks.load.http import ProtocolError
 from benchmarks.peers.single_file import read_pipeline
 from benchmarks.repository import make_repository
 from benchmarks.results import ServerResult, WorkloadResult
 from benchmarks.servers import (
-    ANCHOR,
+    LIKE_TRIREME,
+    TRIREME,
     RunningServer,
     ServerError,
     ServerSpec,
@@ -31,11 +28,12 @@ from benchmarks.servers import (
     instance_counts,
     running,
 )
-from benchmarks.workloads import ROOT, Workload, ask_oracle
+from benchmarks.window import Window, measure
+from benchmarks.workloads import Workload, ask_oracle
 from trireme_common.errors import SpecError, TriremeError
 
 BUSIEST = 64
-_PATIENCE_SECONDS = 90.0
+_TRIAL = Window(warm_up_seconds=1.0, seconds=1.0)
 _CASE_FAILURES = (ServerError, WrongAnswerError, ProtocolError, OSError, subprocess.SubprocessError)
 
 Tell = Callable[[str], None]
@@ -51,6 +49,16 @@ class Pace:
     warm_up_seconds: float
     payloads: int
     levels: tuple[int, ...] = (1, 16, BUSIEST)
+    """Connections, of those that the workload asks for."""
+    trials: bool = True
+    """Whether each server's settings are tried first; else each has its first one."""
+
+    @property
+    def window(self) -> Window:
+        return Window(self.warm_up_seconds, self.seconds)
+
+    def of(self, workload: Workload) -> list[int]:
+        return [level for level in workload.levels if level in self.levels]
 
 
 @dataclass(frozen=True)
@@ -87,21 +95,28 @@ class Driver:
                 if not result.servers[name].failure:
                     title = f"{workload.name}, round {number}, {name}"
                     self._guard(
-                        result.servers[name], self._round, prepared, spec, result.servers[name], title
+                        result.servers[name],
+                        self._round,
+                        workload,
+                        prepared,
+                        spec,
+                        result.servers[name],
+                        title,
                     )
 
     def _prepare(self, workload: Workload, servers: Sequence[str]) -> Prepared:
         home = self._directory / workload.name
         self._tell(f"{workload.name}: asking the oracle")
         repositories = {
-            count: make_repository(workload.model, home / f"models-{count}", count)
+            count: make_repository(workload.model, home / f"models-{count}", count, cached=workload.cached)
             for count in instance_counts()
         }
         _, oracle = read_pipeline(repositories[1])
-        questions = ask_oracle(workload, oracle, self._pace.payloads)
+        payloads = min(self._pace.payloads, workload.payloads or self._pace.payloads)
+        questions = ask_oracle(workload, oracle, payloads)
         exchanges, files = {}, {}
         for name in servers:
-            exchanges[name] = questions.echo if name == ANCHOR else questions.model
+            exchanges[name] = questions.of(name)
             files[name] = home / f"{name}.json"
             exchanges[name].write(files[name])
         tried = candidates(repositories)
@@ -110,22 +125,33 @@ class Driver:
     def _choose(
         self, prepared: Prepared, name: str, result: ServerResult, chosen: dict[str, ServerSpec]
     ) -> None:
-        """The setting that answers most requests at the most connections."""
+        """The setting that answers most requests at the most connections, or the one `trireme` has."""
         specs = prepared.servers[name]
-        for spec in specs if len(specs) > 1 else ():
+        if name in LIKE_TRIREME and TRIREME in chosen:
+            specs = [spec for spec in specs if spec.setting == chosen[TRIREME].setting]
+        for spec in specs if len(specs) > 1 and name in self.tried() else ():
             self._tell(f"{name}: trying {spec.setting}")
             with self._started(prepared, spec) as server:
-                sample = self._measure(prepared.files[name], server, BUSIEST)
+                sample = measure(prepared.files[name], server, BUSIEST, _TRIAL)
             result.tried[spec.setting] = sample.requests_per_second
         best = max(specs, key=lambda spec: result.tried.get(spec.setting, 0.0))
         result.setting = best.setting
         chosen[name] = best
 
-    def _round(self, prepared: Prepared, spec: ServerSpec, result: ServerResult, title: str) -> None:
+    def tried(self) -> dict[str, int]:
+        """Servers whose settings are tried first, and how many each has."""
+        paths = dict.fromkeys(instance_counts(), Path())
+        counts = {name: len(specs) for name, specs in candidates(paths).items() if name not in LIKE_TRIREME}
+        return {name: count for name, count in counts.items() if count > 1} if self._pace.trials else {}
+
+    def _round(
+        self, workload: Workload, prepared: Prepared, spec: ServerSpec, result: ServerResult, title: str
+    ) -> None:
         with self._started(prepared, spec) as server:
-            for connections in self._pace.levels:
+            for connections in self._pace.of(workload):
                 self._tell(f"{title}, {connections} connection{'s' if connections > 1 else ''}")
-                result.add(connections, self._measure(prepared.files[spec.name], server, connections))
+                sample = measure(prepared.files[spec.name], server, connections, self._pace.window)
+                result.add(connections, sample)
 
     @contextmanager
     def _started(self, prepared: Prepared, spec: ServerSpec) -> Iterator[RunningServer]:
@@ -133,30 +159,6 @@ class Driver:
         with running(spec, self._environment, self._directory / f"{spec.name}.log") as server:
             check_answers(server.port, prepared.exchanges[spec.name])
             yield server
-
-    def _measure(self, requests: Path, server: RunningServer, connections: int) -> Sample:
-        """One window, by a load generator of its own. Raises ServerError with what it found wrong."""
-        pace = self._pace
-        options = {
-            "port": server.port,
-            "root": server.pid,
-            "connections": connections,
-            "warm-up": pace.warm_up_seconds,
-            "seconds": pace.seconds,
-        }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        finished = subprocess.run(
-            [sys.executable, "-m", "benchmarks.load", str(requests), *arguments],
-            stdout=subprocess.PIPE,
-            check=False,
-            cwd=ROOT,
-            timeout=pace.warm_up_seconds + pace.seconds + _PATIENCE_SECONDS,
-        )
-        answer = orjson.loads(finished.stdout or b"{}")
-        if finished.returncode != 0:
-            reason = answer.get("error", f"the load generator ended with {finished.returncode}")
-            raise ServerError(f"{connections} connections: {reason}")
-        return Sample(**answer)
 
     def _guard(self, result: ServerResult, step: Callable[..., None], *arguments: object) -> None:
         """Runs a step of one server; what goes wrong there fails that case and no other."""

@@ -27,16 +27,19 @@ class Exchanges:
     path: tuple[str | int, ...]
     """Keys that lead from the JSON answer to the value that is checked."""
     exchanges: tuple[Exchange, ...]
+    cache: str = "off"
+    """What `x-cache` must say where the server has one: `off`, or `hit`."""
 
     def write(self, file: Path) -> None:
         """As JSON; probabilities stay behind, the load generator does not compare them."""
         requests = [b64encode(exchange.request).decode() for exchange in self.exchanges]
         expected = [exchange.expected for exchange in self.exchanges]
-        file.write_bytes(orjson.dumps({"path": self.path, "requests": requests, "expected": expected}))
+        content = {"path": self.path, "cache": self.cache, "requests": requests, "expected": expected}
+        file.write_bytes(orjson.dumps(content))
 
     @classmethod
     def read(cls, file: Path) -> Self:
         content = orjson.loads(file.read_bytes())
         pairs = zip(content["requests"], content["expected"], strict=True)
         exchanges = tuple(Exchange(b64decode(request), expected) for request, expected in pairs)
-        return cls(tuple(content["path"]), exchanges)
+        return cls(tuple(content["path"]), exchanges, content["cache"])

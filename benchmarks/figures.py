@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 
@@ -20,6 +20,8 @@ class Sample:
     program_cpu_seconds: dict[str, float]
     """Of each of the server's programs, its processes added up."""
     generator_cpu_seconds: float
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    """Medians of the parts of `server-timing`; only of one connection, and of servers that say it."""
 
     @property
     def requests_per_second(self) -> float:
@@ -62,6 +64,11 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     Raises ValueError where the rounds are not the same number.
     """
     return Spread.of([mine / other for mine, other in zip(ours, theirs, strict=True)])
+
+
+def difference(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """Median and range of ours - theirs, round by round. Raises ValueError as `ratio` does."""
+    return Spread.of([mine - other for mine, other in zip(ours, theirs, strict=True)])
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

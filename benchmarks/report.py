@@ -8,10 +8,36 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from benchmarks.figures import Spread
-from benchmarks.results import Results, ServerResult, WorkloadResult
-from benchmarks.servers import ANCHOR, SINGLE_FILE, TRIREME
+from benchmarks.goals import GOALS
+from benchmarks.results import MemoryResult, Results, ServerResult, WorkloadResult
+from benchmarks.servers import (
+    ANCHOR,
+    CONSTANT,
+    IN_PROCESS,
+    MEMORY_HIT,
+    REDIS_HIT,
+    SINGLE_FILE,
+    TRIREME,
+    UNCOALESCED,
+)
 
-_PAIRS = ((TRIREME, SINGLE_FILE), (TRIREME, ANCHOR), (SINGLE_FILE, ANCHOR))
+_PAIRS = (
+    (TRIREME, SINGLE_FILE),
+    (TRIREME, ANCHOR),
+    (SINGLE_FILE, ANCHOR),
+    (TRIREME, UNCOALESCED),
+    (TRIREME, IN_PROCESS),
+    (MEMORY_HIT, CONSTANT),
+    (REDIS_HIT, CONSTANT),
+)
+_PLATFORMS = (TRIREME, UNCOALESCED, MEMORY_HIT, REDIS_HIT)
+_TIMED = {
+    "preprocess": "preprocess",
+    "queue": "inference, queue",
+    "inference": "inference, rest",
+    "postprocess": "postprocess",
+    "gateway": "rest of the gateway",
+}
 _COMPARED = {
     "requests_per_second": "requests/s",
     "cpu_us": "CPU a request",
@@ -30,30 +56,11 @@ class Table:
     names: int
 
 
-@dataclass(frozen=True)
-class Goal:
-    """A line of performance.md that this benchmark can measure."""
-
-    words: str
-    workload: str
-    connections: int
-    against: str | None
-    """Server whose requests/s ours are divided by; None: our CPU microseconds a request."""
-    bound: float
-
-
-GOALS = (
-    Goal("P1, this peer: trivial at least 1.5 x single-file", "trivial", 64, SINGLE_FILE, 1.5),
-    Goal("P2: trivial at most 160 us CPU a request", "trivial", 64, None, 160.0),
-    Goal("sentiment-zh no slower than single-file", "sentiment-zh", 64, SINGLE_FILE, 1.0),
-    Goal("P6, this peer: digits ahead of single-file", "digits", 64, SINGLE_FILE, 1.0),
-)
-
-
 def tables(results: Results) -> list[Table]:
     """Every table of a run that has rows."""
     made = [_servers(workload) for workload in results.workloads]
-    made += [_programs(results.workloads), _ratios(results.workloads), _goals(results.workloads)]
+    made += [_timings(results.workloads), _programs(results.workloads), _ratios(results.workloads)]
+    made += [_memory(results.memory or MemoryResult()), _goals(results)]
     return [table for table in made if table.rows]
 
 
@@ -79,12 +86,31 @@ def _figures(server: ServerResult, connections: int) -> tuple[str, ...]:
     )
 
 
+def _timings(workloads: list[WorkloadResult]) -> Table:
+    """The parts of `server-timing` at one connection; a stage's part holds its hop there and back."""
+    rows = []
+    for workload in workloads:
+        for name, server in workload.servers.items():
+            found = server.timings(1) if 1 in server.samples else {}
+            if found:
+                p50, total = (
+                    server.values(1, "p50_ms"),
+                    [each.timings_ms["total"] for each in server.samples[1]],
+                )
+                outside = Spread.of([whole - inside for whole, inside in zip(p50, total, strict=True)])
+                parts = [spread(found[part], 3) for part in _TIMED]
+                rows.append((workload.name, name, *parts, spread(outside, 3), spread(Spread.of(p50), 3)))
+    columns = ("workload", "server", *_TIMED.values(), "HTTP and client", "p50")
+    return Table("Where one request's time goes: ms at 1 connection, medians", columns, tuple(rows), 2)
+
+
 def _programs(workloads: list[WorkloadResult]) -> Table:
     """Where the platform's CPU time goes; the supervisor of `trireme up` is one of its programs."""
     found = {
-        (workload.name, str(connections)): server.programs(connections)
+        (workload.name, name, str(connections)): server.programs(connections)
         for workload in workloads
-        for server in [workload.servers.get(TRIREME, ServerResult())]
+        for name, server in workload.servers.items()
+        if name in _PLATFORMS
         for connections in server.samples
     }
     programs = tuple(dict.fromkeys(name for spreads in found.values() for name in spreads))
@@ -92,9 +118,21 @@ def _programs(workloads: list[WorkloadResult]) -> Table:
         (*case, *(spread(spreads[name], 0) if name in spreads else "" for name in programs))
         for case, spreads in found.items()
     )
-    return Table(
-        "CPU us/request of the platform's processes", ("workload", "connections", *programs), rows, 1
+    columns = ("workload", "server", "connections", *programs)
+    return Table("CPU us/request of the platform's processes", columns, rows, 2)
+
+
+def _memory(memory: MemoryResult) -> Table:
+    programs = tuple(dict.fromkeys(name for reading in memory.readings.values() for name in reading))
+    rows = tuple(
+        (
+            f"after {requests:,} requests" if requests else "idle",
+            f"{sum(reading.values()):,.0f}",
+            *(f"{reading[name]:,.0f}" if name in reading else "" for name in programs),
+        )
+        for requests, reading in memory.readings.items()
     )
+    return Table("PSS of the platform's processes, MB", ("platform", "all", *programs), rows, 1)
 
 
 def _ratios(workloads: list[WorkloadResult]) -> Table:
@@ -111,25 +149,13 @@ def _ratios(workloads: list[WorkloadResult]) -> Table:
     return Table("Medians of the ratios of each round", columns, tuple(rows), 2)
 
 
-def _goals(workloads: list[WorkloadResult]) -> Table:
-    named = {workload.name: workload for workload in workloads}
+def _goals(results: Results) -> Table:
     rows = []
     for goal in GOALS:
-        workload = named.get(goal.workload)
-        measured = None if workload is None else _reached(goal, workload)
-        if measured is not None:
-            met = measured.median <= goal.bound if goal.against is None else measured.median >= goal.bound
-            rows.append((goal.words, "yes" if met else "NO", spread(measured, 2 if goal.against else 0)))
-    return Table("Goals, at 64 connections", ("goal", "met", "measured"), tuple(rows), 2)
-
-
-def _reached(goal: Goal, workload: WorkloadResult) -> Spread | None:
-    if goal.against is not None:
-        return workload.ratio(TRIREME, goal.against, goal.connections, "requests_per_second")
-    server = workload.servers.get(TRIREME)
-    if server is None or goal.connections not in server.samples:
-        return None
-    return server.spread(goal.connections, "cpu_us")
+        found = goal.measure(results)
+        if found is not None:
+            rows.append((goal.words, "yes" if goal.met(found) else "NO", spread(found, goal.digits)))
+    return Table("Goals", ("goal", "met", "measured"), tuple(rows), 2)
 
 
 def spread(value: Spread, digits: int) -> str:

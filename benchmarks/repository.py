@@ -1,4 +1,4 @@
-"""Model repositories of one model, as a benchmark serves it: without the result cache."""
+"""Model repositories as a benchmark serves them: copies, mostly without the result cache."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 
-def make_repository(model: Path, target: Path, instances: int) -> Path:
-    """Copies `model` into the new repository `target`, cache off, with so many instances.
+def make_repository(model: Path, target: Path, instances: int | None = None, *, cached: bool = False) -> Path:
+    """Copies `model` into the repository `target`, with so many instances, or as many as it says.
 
     Raises FileNotFoundError where the model has no version to serve.
     """
@@ -18,7 +18,8 @@ def make_repository(model: Path, target: Path, instances: int) -> Path:
     copy = target / model.name
     shutil.copytree(model, copy, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     spec = yaml.safe_load((copy / "model.yaml").read_text("utf-8"))
-    spec["cache"] = {"enabled": False}
-    spec["instances"] = {**spec.get("instances", {}), "count": instances}
+    spec["cache"] = {"enabled": cached}
+    if instances is not None:
+        spec["instances"] = {**spec.get("instances", {}), "count": instances}
     (copy / "model.yaml").write_text(yaml.safe_dump(spec, allow_unicode=True, sort_keys=False), "utf-8")
     return target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.figures import Sample, Spread, ratio
+from benchmarks.figures import Sample, Spread, difference, ratio
 from benchmarks.machine import Machine
 
 
@@ -38,6 +38,12 @@ class ServerResult:
         names = dict.fromkeys(name for sample in samples for name in sample.program_cpu_seconds)
         return {name: Spread.of([sample.program_cpu_us(name) for sample in samples]) for name in names}
 
+    def timings(self, connections: int) -> dict[str, Spread]:
+        """Milliseconds of each part of `server-timing`. Raises KeyError."""
+        samples = self.samples[connections]
+        names = dict.fromkeys(name for sample in samples for name in sample.timings_ms)
+        return {name: Spread.of([sample.timings_ms[name] for sample in samples]) for name in names}
+
     def values(self, connections: int, figure: str) -> list[float]:
         """One property of the samples, round by round."""
         return [float(getattr(sample, figure)) for sample in self.samples[connections]]
@@ -54,12 +60,31 @@ class WorkloadResult:
 
     def ratio(self, ours: str, theirs: str, connections: int, figure: str) -> Spread | None:
         """Per-round ratio of two servers, or None where one of them was not measured."""
+        found = self._rounds(ours, theirs, connections, figure)
+        return ratio(*found) if found else None
+
+    def difference(self, ours: str, theirs: str, connections: int, figure: str) -> Spread | None:
+        """Per-round difference of two servers, or None where one of them was not measured."""
+        found = self._rounds(ours, theirs, connections, figure)
+        return difference(*found) if found else None
+
+    def _rounds(
+        self, ours: str, theirs: str, connections: int, figure: str
+    ) -> tuple[list[float], list[float]] | None:
         mine, other = self.servers.get(ours), self.servers.get(theirs)
         if mine is None or other is None:
             return None
         if connections not in mine.samples or connections not in other.samples:
             return None
-        return ratio(mine.values(connections, figure), other.values(connections, figure))
+        return mine.values(connections, figure), other.values(connections, figure)
+
+
+@dataclass
+class MemoryResult:
+    """PSS of the platform's programs in MB, and after how many requests."""
+
+    readings: dict[int, dict[str, float]] = field(default_factory=dict)
+    failure: str = ""
 
 
 @dataclass
@@ -71,6 +96,7 @@ class Results:
     rounds: int
     seconds: float
     workloads: list[WorkloadResult] = field(default_factory=list)
+    memory: MemoryResult | None = None
 
     @property
     def failures(self) -> list[str]:
@@ -80,11 +106,15 @@ class Results:
             for name, server in workload.servers.items():
                 if server.failure:
                     found.append(f"{workload.name}/{name}: {server.failure}")
+        if self.memory is not None and self.memory.failure:
+            found.append(f"memory: {self.memory.failure}")
         return found
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the figures that samples are turned into."""
         content = asdict(self)
+        if self.memory is not None:
+            content["memory"]["readings"] = {str(at): mb for at, mb in self.memory.readings.items()}
         for workload, plain in zip(self.workloads, content["workloads"], strict=True):
             for name, server in workload.servers.items():
                 plain["servers"][name]["samples"] = {

@@ -44,6 +44,10 @@ class RunningServer:
 
 
 ANCHOR, SINGLE_FILE, TRIREME = "anchor", "single-file", "trireme"
+UNCOALESCED, IN_PROCESS = "trireme-uncoalesced", "trireme-in-process"
+CONSTANT, MEMORY_HIT, REDIS_HIT = "constant", "memory-hit", "redis-hit"
+LIKE_TRIREME = frozenset({UNCOALESCED, IN_PROCESS})
+"""Servers that are measured at whatever setting `trireme` is: they differ from it in one thing only."""
 _THREADS = (1, 2, 4)
 _INSTANCES = (1, 2)
 
@@ -51,10 +55,21 @@ _INSTANCES = (1, 2)
 def candidates(repositories: Mapping[int, Path]) -> dict[str, list[ServerSpec]]:
     """The servers with every setting that is tried for them. `repositories` holds the same model,
     by its number of instances."""
+    uncoalesced = {"TRIREME_GATEWAY_COALESCE": "false"}
+    no_memory = {"TRIREME_GATEWAY_CACHE_MEMORY_BYTES": "0"}
+    constant = _module("benchmarks.peers.in_process", "--models", str(repositories[1]), "--answers=constant")
     return {
         ANCHOR: [ServerSpec(ANCHOR, "", _module("benchmarks.peers.anchor"))],
         SINGLE_FILE: [_single_file(repositories[1], threads) for threads in _THREADS],
-        TRIREME: [_trireme(repositories[number], number) for number in _INSTANCES],
+        TRIREME: [platform(TRIREME, repositories[number], number) for number in _INSTANCES],
+        UNCOALESCED: [
+            platform(UNCOALESCED, repositories[number], number, environment=uncoalesced)
+            for number in _INSTANCES
+        ],
+        IN_PROCESS: [_in_process(repositories[number], number) for number in _INSTANCES],
+        CONSTANT: [ServerSpec(CONSTANT, "", constant)],
+        MEMORY_HIT: [platform(MEMORY_HIT, repositories[1], 1)],
+        REDIS_HIT: [platform(REDIS_HIT, repositories[1], 1, redis="embedded", environment=no_memory)],
     }
 
 
@@ -63,17 +78,39 @@ def instance_counts() -> tuple[int, ...]:
     return _INSTANCES
 
 
+def platform(
+    name: str,
+    repository: Path,
+    instances: int,
+    *,
+    redis: str = "off",
+    environment: Mapping[str, str] | None = None,
+) -> ServerSpec:
+    """`trireme up`. `instances` is what the repository's models say."""
+    ports = ("--http-port", "0", "--grpc-port", "0")
+    command = _module("trireme_cli", "up", "--models", str(repository), *ports, "--redis", redis, "--json")
+    return ServerSpec(
+        name, _counted(instances, "instance"), command, {**_threads(instances), **(environment or {})}
+    )
+
+
+def _in_process(repository: Path, instances: int) -> ServerSpec:
+    command = _module("benchmarks.peers.in_process", "--models", str(repository))
+    return ServerSpec(IN_PROCESS, _counted(instances, "instance"), command, _threads(instances))
+
+
 def _single_file(repository: Path, threads: int) -> ServerSpec:
     command = _module("benchmarks.peers.single_file", "--models", str(repository), "--threads", str(threads))
-    return ServerSpec(SINGLE_FILE, f"{threads} thread{'s' if threads > 1 else ''}", command)
+    return ServerSpec(SINGLE_FILE, _counted(threads, "thread"), command)
 
 
-def _trireme(repository: Path, instances: int) -> ServerSpec:
-    ports = ("--http-port", "0", "--grpc-port", "0")
-    command = _module("trireme_cli", "up", "--models", str(repository), *ports, "--redis", "off", "--json")
-    # The instances share these threads: one a run, as the single-file server has it.
-    threads = {"TRIREME_INFERENCE_THREADS": str(instances)}
-    return ServerSpec(TRIREME, f"{instances} instance{'s' if instances > 1 else ''}", command, threads)
+def _threads(instances: int) -> dict[str, str]:
+    """The instances share these threads: one a run, as the single-file server has it."""
+    return {"TRIREME_INFERENCE_THREADS": str(instances)}
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number > 1 else ''}"
 
 
 def _module(*arguments: str) -> tuple[str, ...]:

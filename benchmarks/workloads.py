@@ -12,6 +12,16 @@ from benchmarks.exchanges import Exchange, Exchanges
 from benchmarks.load.http import build_request
 from benchmarks.payloads import chinese_reviews, digit_pictures, english_texts
 from benchmarks.peers.single_file import Pipeline
+from benchmarks.servers import (
+    ANCHOR,
+    CONSTANT,
+    IN_PROCESS,
+    MEMORY_HIT,
+    REDIS_HIT,
+    SINGLE_FILE,
+    TRIREME,
+    UNCOALESCED,
+)
 from trireme_postprocess.answers import Classification
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +38,13 @@ class Workload:
     """Directory of the model, whose name is the model's."""
     items: Callable[[int], Sequence[str] | Sequence[bytes]]
     note: str
+    servers: tuple[str, ...] = (ANCHOR, SINGLE_FILE, TRIREME)
+    levels: tuple[int, ...] = (1, 64)
+    """Connections."""
+    cached: bool = False
+    """Whether every request is to be answered by the result cache, which is off otherwise."""
+    payloads: int | None = None
+    """Most distinct items, where that matters."""
 
     def requests(self, items: Sequence[str | bytes]) -> list[bytes]:
         """A whole HTTP request for each item: a text in JSON, or a picture as the body."""
@@ -39,12 +56,15 @@ class Workload:
         return build_request(f"/v1/models/{self.model.name}/predict", "image/png", item)
 
 
+_TRIVIAL = ROOT / "benchmarks" / "models" / "trivial"
 WORKLOADS = (
     Workload(
         "trivial",
-        ROOT / "benchmarks" / "models" / "trivial",
+        _TRIVIAL,
         english_texts,
         "a weighted count of n-grams: everything but the model",
+        (ANCHOR, SINGLE_FILE, TRIREME, UNCOALESCED, IN_PROCESS),
+        (1, 16, 64),
     ),
     Workload(
         "sentiment-zh", ROOT / "models" / "sentiment-zh", chinese_reviews, "Chinese reviews, a text a request"
@@ -52,15 +72,31 @@ WORKLOADS = (
     Workload(
         "digits", ROOT / "models" / "digits", digit_pictures, "PNG, 200 to 450 pixels a side, as the body"
     ),
+    Workload(
+        "cache",
+        _TRIVIAL,
+        english_texts,
+        "the trivial model, every answer out of the result cache",
+        (CONSTANT, MEMORY_HIT, REDIS_HIT),
+        (64,),
+        cached=True,
+        payloads=256,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Questions:
-    """The same requests with what a model server and what the anchor must answer."""
+    """The same requests with what each kind of server must answer."""
 
     model: Exchanges
     echo: Exchanges
+    """What the anchor answers."""
+    constant: Exchanges
+    """What the server answers that says the same to everything."""
+
+    def of(self, server: str) -> Exchanges:
+        return {ANCHOR: self.echo, CONSTANT: self.constant}.get(server, self.model)
 
 
 def ask_oracle(workload: Workload, oracle: Pipeline, number: int) -> Questions:
@@ -76,10 +112,20 @@ def ask_oracle(workload: Workload, oracle: Pipeline, number: int) -> Questions:
         Exchange(request, item if isinstance(item, str) else len(item))
         for request, (item, _) in zip(requests, kept, strict=True)
     )
-    if isinstance(kept[0][0], str):
-        texts = ("results", 0)
-        return Questions(Exchanges((*texts, "label"), answered), Exchanges((*texts, "text"), echoed))
-    return Questions(Exchanges(("label",), answered), Exchanges(("bytes",), echoed))
+    first = min(kept[0][1].labels)
+    constant = tuple(Exchange(request, first) for request in requests)
+    label, echo = _paths(kept[0][0])
+    hit = "hit" if workload.cached else "off"
+    return Questions(
+        Exchanges(label, answered, hit), Exchanges(echo, echoed), Exchanges(label, constant, hit)
+    )
+
+
+def _paths(item: str | bytes) -> tuple[tuple[str | int, ...], tuple[str | int, ...]]:
+    """Where the label stands in an answer to such an item, and where the anchor's echo does."""
+    if isinstance(item, str):
+        return ("results", 0, "label"), ("results", 0, "text")
+    return ("label",), ("bytes",)
 
 
 def _is_close(answer: Classification) -> bool:

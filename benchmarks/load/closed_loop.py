@@ -15,8 +15,11 @@ from benchmarks.exchanges import Exchange, Exchanges
 from benchmarks.figures import Sample, percentile
 from benchmarks.load.http import ProtocolError, Response, ResponseParser
 from benchmarks.load.process_tree import read_cpu
+from benchmarks.load.timing import median_timings
 
 _LAST_ANSWERS_SECONDS = 30.0
+_ACCEPT_SECONDS = 0.1
+_FOUND = (b"x-cache: hit", b"x-cache: coalesced")
 
 
 class WrongAnswerError(Exception):
@@ -40,7 +43,10 @@ class Run:
     def __init__(self, exchanges: Exchanges) -> None:
         self._source = cycle(exchanges.exchanges)
         self._path = exchanges.path
+        self._cached = exchanges.cache == "hit"
         self.latencies = array("d")
+        self.heads: list[bytes] | None = None
+        """Heads of the answers, where they are kept."""
         self.open = 0
         self.ending = False
         self.idle = asyncio.Event()
@@ -54,6 +60,8 @@ class Run:
         """Raises WrongAnswerError."""
         if response.status != 200:
             raise WrongAnswerError(f"status {response.status}: {response.body[:300]!r}")
+        if self._cached and not any(word in response.head for word in _FOUND):
+            raise WrongAnswerError(f"the cache was to answer, x-cache says {response.header('x-cache')!r}")
         try:
             value: Any = orjson.loads(response.body)
             for key in self._path:
@@ -88,6 +96,10 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are no subclasses of asyncio's, they only look like them.
         self._transport = cast(asyncio.WriteTransport, transport)
         self._run.open += 1
+
+    def start(self) -> None:
+        """Sends the first request; every answer then draws the next one."""
+        assert self._transport is not None
         self._next(self._transport)
 
     def _next(self, transport: asyncio.WriteTransport) -> None:
@@ -109,6 +121,8 @@ class Connection(asyncio.Protocol):
             if exchange is None:
                 raise ProtocolError("an answer without a request")
             self._run.latencies.append(time.perf_counter() - self._sent)
+            if self._run.heads is not None:
+                self._run.heads.append(response.head)
             self._run.check(exchange, response)
         except (ProtocolError, WrongAnswerError) as error:
             self._run.fail(error)
@@ -138,6 +152,10 @@ async def measure(loop: Loop, exchanges: Exchanges) -> Sample:
         for _ in range(loop.connections):
             _, connection = await connect(lambda: Connection(run), "127.0.0.1", loop.port)
             connections.append(connection)
+        # A server takes one waiting connection a turn of its loop, and its turns are long under load.
+        await _wait(run, _ACCEPT_SECONDS)
+        for connection in connections:
+            connection.start()
         await _wait(run, loop.warm_up_seconds)
         sample = await _window(run, loop)
         await _drain(run)
@@ -149,9 +167,10 @@ async def measure(loop: Loop, exchanges: Exchanges) -> Sample:
 
 async def _window(run: Run, loop: Loop) -> Sample:
     server, own, began = read_cpu(loop.root), time.process_time(), time.perf_counter()
-    run.latencies = array("d")
+    run.latencies, run.heads = array("d"), [] if loop.connections == 1 else None
     await _wait(run, loop.seconds)
     taken, run.latencies = run.latencies, array("d")
+    heads, run.heads = run.heads or [], None
     ended, own_ended, server_ended = time.perf_counter(), time.process_time(), read_cpu(loop.root)
     latencies = sorted(taken)
     if not latencies:
@@ -163,6 +182,7 @@ async def _window(run: Run, loop: Loop) -> Sample:
         p99_ms=percentile(latencies, 0.99) * 1000,
         program_cpu_seconds=server.until(server_ended),
         generator_cpu_seconds=own_ended - own,
+        timings_ms=median_timings(heads),
     )
 
 

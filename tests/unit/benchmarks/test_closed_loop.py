@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -23,12 +24,12 @@ EXCHANGES = Exchanges(
 )
 
 
-def respond(body: bytes, status: bytes = b"200 OK") -> bytes:
-    return b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body)
+def respond(body: bytes, status: bytes = b"200 OK", headers: bytes = b"") -> bytes:
+    return b"HTTP/1.1 %s\r\n%scontent-length: %d\r\n\r\n%s" % (status, headers, len(body), body)
 
 
-def echo(body: bytes) -> bytes:
-    return respond(orjson.dumps({"results": [body.decode()]}))
+def echo(body: bytes, headers: bytes = b"") -> bytes:
+    return respond(orjson.dumps({"results": [body.decode()]}), headers=headers)
 
 
 @asynccontextmanager
@@ -59,9 +60,9 @@ async def served(answer: Answer) -> AsyncGenerator[int, None]:
     await asyncio.gather(*handlers)
 
 
-async def load(answer: Answer, *, connections: int = 3) -> Sample:
+async def load(answer: Answer, *, connections: int = 3, exchanges: Exchanges = EXCHANGES) -> Sample:
     async with served(answer) as port:
-        return await measure(Loop(port, os.getpid(), connections, 0.0, 0.1), EXCHANGES)
+        return await measure(Loop(port, os.getpid(), connections, 0.0, 0.1), exchanges)
 
 
 async def test_every_answer_in_the_window_is_counted() -> None:
@@ -107,3 +108,18 @@ async def test_anything_but_the_right_answer_fails(
 async def test_a_server_that_does_not_answer_fails() -> None:
     with pytest.raises(ProtocolError, match="no answer within"):
         await load(lambda _: b"")
+
+
+async def test_one_connection_learns_where_the_time_went() -> None:
+    said = b"server-timing: preprocess;dur=1.0, total;dur=3.0\r\n"
+    sample = await load(lambda body: echo(body, said), connections=1)
+    assert (sample.timings_ms["preprocess"], sample.timings_ms["gateway"]) == (1.0, 2.0)
+    assert not (await load(lambda body: echo(body, said), connections=2)).timings_ms
+
+
+async def test_an_answer_that_the_cache_did_not_give_fails() -> None:
+    exchanges = replace(EXCHANGES, cache="hit")
+    sample = await load(lambda body: echo(body, b"x-cache: hit\r\n"), exchanges=exchanges)
+    assert sample.requests
+    with pytest.raises(WrongAnswerError, match="the cache was to answer, x-cache says 'miss'"):
+        await load(lambda body: echo(body, b"x-cache: miss\r\n"), exchanges=exchanges)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.figures import Sample, Spread, percentile, ratio
+from benchmarks.figures import Sample, Spread, difference, percentile, ratio
 from benchmarks.results import ServerResult, WorkloadResult
 
 
@@ -20,6 +20,10 @@ def test_ratio_is_the_median_of_the_rounds_ratios_not_the_ratio_of_medians() -> 
 
 def test_ratio_of_an_even_number_of_rounds_lies_between_the_middle_two() -> None:
     assert ratio([1.0, 2.0], [1.0, 1.0]) == Spread(1.5, 1.0, 2.0)
+
+
+def test_difference_is_the_median_of_the_rounds_differences() -> None:
+    assert difference([3.0, 9.0, 5.0], [1.0, 8.0, 5.0]) == Spread(1.0, 0.0, 2.0)
 
 
 def test_ratio_wants_as_many_rounds_on_both_sides() -> None:
@@ -74,3 +78,4 @@ def test_a_failed_case_keeps_no_figures() -> None:
     workload = WorkloadResult("w", "", {"ours": server, "theirs": ServerResult(samples={64: [sample(9)]})})
     assert workload.ratio("ours", "theirs", 64, "requests_per_second") is None
     assert workload.ratio("ours", "absent", 64, "requests_per_second") is None
+    assert workload.difference("ours", "theirs", 64, "p50_ms") is None

@@ -2,19 +2,32 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.options import SERVERS, choose_cases, read_options
+from benchmarks.options import choose_cases, read_options
+
+TRIVIAL = ["anchor", "single-file", "trireme", "trireme-uncoalesced", "trireme-in-process"]
+PEERS = ["anchor", "single-file", "trireme"]
+CACHE = ["constant", "memory-hit", "redis-hit"]
 
 
 def test_everything_by_default() -> None:
-    assert choose_cases([]) == {name: list(SERVERS) for name in ("trivial", "sentiment-zh", "digits")}
+    assert choose_cases([]) == {
+        "trivial": TRIVIAL,
+        "sentiment-zh": PEERS,
+        "digits": PEERS,
+        "cache": CACHE,
+        "memory": ["trireme"],
+    }
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["trivial"], {"trivial": list(SERVERS)}),
+        (["trivial"], {"trivial": TRIVIAL}),
+        (["cache"], {"cache": CACHE}),
+        (["memory"], {"memory": ["trireme"]}),
         (["digits/trireme"], {"digits": ["trireme"]}),
         (["trivial/trireme", "trivial/anchor"], {"trivial": ["anchor", "trireme"]}),
+        (["digits/trireme-in-process"], {}),
         (["trivial", "unheard-of"], {}),
     ],
 )
@@ -22,12 +35,16 @@ def test_cases_by_workload_server_or_both(names: list[str], expected: dict[str, 
     assert choose_cases(names) == expected
 
 
-def test_a_server_on_every_workload() -> None:
+def test_a_server_on_every_workload_that_has_it() -> None:
     assert set(choose_cases(["single-file"])) == {"trivial", "sentiment-zh", "digits"}
+    assert set(choose_cases(["trireme"])) == {"trivial", "sentiment-zh", "digits", "memory"}
+    assert set(choose_cases(["trireme-in-process"])) == {"trivial"}
 
 
 def test_quick_is_short_and_can_be_lengthened() -> None:
-    assert read_options(["--quick"]).pace.rounds == 1
+    quick = read_options(["--quick"])
+    assert (quick.pace.rounds, quick.pace.trials, quick.memory_requests) == (1, False, 500)
+    assert read_options([]).memory_requests == 10_000
     assert read_options(["--quick", "--rounds", "4"]).pace.rounds == 4
     options = read_options(["--seconds", "0.5", "--case", "trivial"])
     assert (options.pace.rounds, options.pace.seconds) == (3, 0.5)

@@ -63,7 +63,7 @@ def test_figures_stand_beside_command_machine_and_date(tmp_path: Path) -> None:
     for words in ("`python -m benchmarks --write`", "2026-01-02 03:04 UTC", "2 cores of Some CPU", "0.25"):
         assert words in text
     assert "| trireme | 1 instance | 64 | 3,000 (2,000-4,000) | 1.00 | 2.50 | 150 | 50% |" in text
-    assert "| workload | connections | gateway |" in text
+    assert "| workload | server | connections | gateway |" in text
     # 3, 2 and 2, round by round
     assert "| trivial | trireme / single-file | 64 | 2.00 (2.00-3.00) | 1.00 | 1.00 | 1.00 |" in text
     assert "- trivial, trireme: 1 instance 3,100, 2 instances 2,900" in text

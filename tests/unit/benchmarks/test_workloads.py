@@ -12,13 +12,15 @@ import pytest
 import yaml
 
 from benchmarks.answers import check_answer
+from benchmarks.driver import BUSIEST
 from benchmarks.exchanges import Exchange, Exchanges
 from benchmarks.load.closed_loop import WrongAnswerError
 from benchmarks.load.http import Response
 from benchmarks.payloads import chinese_reviews, digit_pictures, english_texts
 from benchmarks.peers.single_file import Pipeline, open_session, read_pipeline
 from benchmarks.repository import make_repository
-from benchmarks.workloads import WORKLOADS, ask_oracle
+from benchmarks.servers import candidates
+from benchmarks.workloads import WORKLOADS, Workload, ask_oracle
 
 TRIVIAL = WORKLOADS[0]
 
@@ -56,6 +58,13 @@ def test_a_repository_is_the_model_without_its_cache(repository: Path) -> None:
     assert not list(repository.rglob("*.py"))
 
 
+def test_a_repository_may_keep_its_cache_and_its_instances(tmp_path: Path) -> None:
+    copied = make_repository(TRIVIAL.model, tmp_path / "models", cached=True)
+    spec = yaml.safe_load((copied / "trivial" / "model.yaml").read_text())
+    assert spec["cache"] == {"enabled": True}
+    assert "instances" not in spec
+
+
 def test_a_model_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is not there"):
         make_repository(tmp_path / "absent", tmp_path / "models", 1)
@@ -75,10 +84,14 @@ def test_the_oracle_knows_every_label(oracle: Pipeline, tmp_path: Path) -> None:
     assert len({exchange.request for exchange in questions.model.exchanges}) > 190
     echoed = questions.echo.exchanges[0]
     assert orjson.loads(echoed.request.partition(b"\r\n\r\n")[2]) == {"texts": [echoed.expected]}
+    assert questions.of("anchor") is questions.echo
+    assert questions.of("trireme") is questions.of("single-file") is questions.model
+    assert {exchange.expected for exchange in questions.of("constant").exchanges} == {"alpha"}
     file = tmp_path / "exchanges.json"
     questions.model.write(file)
     read = Exchanges.read(file)
     assert read.path == ("results", 0, "label")
+    assert read.cache == "off"
     assert [e.request for e in read.exchanges] == [e.request for e in questions.model.exchanges]
 
 
@@ -103,9 +116,24 @@ def test_a_right_answer_may_round_its_last_digits() -> None:
         (response({"label": "b"}), "'b', but the oracle says 'a'"),
         (response({"label": "a", "probabilities": {"a": 1.0}}), "labels"),
         (response({"label": "a", "probabilities": {"a": 0.7, "b": 0.3}}), "a: 0.7"),
-        (response({"label": "a"}, head=b"HTTP/1.1 200 OK\r\nx-cache: hit\r\n"), "x-cache says 'hit'"),
+        (response({"label": "a"}, head=b"HTTP/1.1 200 OK\r\nx-cache: hit\r\n"), "says 'hit'"),
     ],
 )
 def test_a_wrong_answer_is_refused(given: Response, message: str) -> None:
     with pytest.raises(WrongAnswerError, match=message):
         check_answer(given, ASKED, ("results", 0, "label"))
+
+
+def test_an_answer_must_come_from_the_cache_where_it_is_to() -> None:
+    answer: dict[str, object] = {"label": "a", "probabilities": {"a": 0.75, "b": 0.25}}
+    hit = b"HTTP/1.1 200 OK\r\nx-cache: hit\r\n"
+    check_answer(response(answer, head=hit), ASKED, ("results", 0, "label"), "hit")
+    for head in (b"HTTP/1.1 200 OK\r\nx-cache: miss\r\n", b"HTTP/1.1 200 OK\r\n"):
+        with pytest.raises(WrongAnswerError, match="x-cache was to be hit"):
+            check_answer(response(answer, head=head), ASKED, ("results", 0, "label"), "hit")
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_workloads_are_measured_at_the_most_connections(workload: Workload) -> None:
+    assert workload.levels[-1] == BUSIEST
+    assert set(workload.servers) <= set(candidates({1: Path(), 2: Path()}))
