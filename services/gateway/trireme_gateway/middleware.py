@@ -6,13 +6,12 @@ Pure ASGI: behind Starlette's BaseHTTPMiddleware a handler never learns that the
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trireme_common.errors import Code, TriremeError
@@ -20,7 +19,7 @@ from trireme_common.tracing import NO_TRACER, Tracer, log_ids
 from trireme_gateway.context import RequestContext
 from trireme_gateway.errors import error_response
 from trireme_gateway.metrics import ACTIVE_REQUESTS, RequestMetrics
-from trireme_gateway.request_trace import TRACEPARENT, begin, end_http
+from trireme_gateway.request_trace import begin, end_http
 
 logger = structlog.get_logger(__name__)
 
@@ -84,10 +83,10 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        context = scope["trireme.context"] = _context(headers, self._timeout_seconds)
+        context, traceparent = _context(scope["headers"], self._timeout_seconds)
+        scope["trireme.context"] = context
         if self._tracer.enabled and scope["path"] not in _PROBES:
-            context.span = begin(self._tracer, headers.get(TRACEPARENT, ""))
+            context.span = begin(self._tracer, traceparent)
         answer = _Answer(context, send, self._draining)
         self._access_log.begin()
         try:
@@ -124,19 +123,19 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            self._add_headers(MutableHeaders(scope=message))
+            message = {**message, "headers": [*message["headers"], *self._headers()]}
         await self._send(message)
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
+    def _headers(self) -> Iterator[tuple[bytes, bytes]]:
         context = self._context
-        headers["x-request-id"] = context.request_id
-        headers["server-timing"] = _server_timing(context)
+        yield b"x-request-id", context.request_id.encode()
+        yield b"server-timing", _server_timing(context).encode()
         if context.version:
-            headers["x-model-version"] = context.version
+            yield b"x-model-version", context.version.encode()
         if context.cache:
-            headers["x-cache"] = context.cache
+            yield b"x-cache", context.cache.encode()
         if self._draining():
-            headers["connection"] = "close"
+            yield b"connection", b"close"
 
 
 def _server_timing(context: RequestContext) -> str:
@@ -145,11 +144,16 @@ def _server_timing(context: RequestContext) -> str:
     return ", ".join(parts)
 
 
-def _context(headers: Headers, timeout_seconds: float) -> RequestContext:
-    given = headers.get("x-request-id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    timeout_ms = headers.get("x-request-timeout-ms", "")
-    if timeout_ms.isascii() and timeout_ms.isdigit() and len(timeout_ms) < 10:
-        timeout_seconds = min(timeout_seconds, int(timeout_ms) / 1000)
+def _context(headers: Iterable[tuple[bytes, bytes]], timeout_seconds: float) -> tuple[RequestContext, str]:
+    """The context of a request and its `traceparent`, from its raw headers, which are read once."""
+    request_id = traceparent = ""
+    for name, value in headers:
+        if name == b"x-request-id":
+            given = value.decode("latin-1")
+            request_id = given if _REQUEST_ID.fullmatch(given) else ""
+        elif name == b"x-request-timeout-ms" and value.isdigit() and len(value) < 10:
+            timeout_seconds = min(timeout_seconds, int(value) / 1000)
+        elif name == b"traceparent":
+            traceparent = value.decode("latin-1")
     now = time.monotonic()
-    return RequestContext(request_id, now + timeout_seconds, now)
+    return RequestContext(request_id or os.urandom(16).hex(), now + timeout_seconds, now), traceparent
