@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.oip_contents import FIELDS
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Tensor, decode_bytes, decode_tensors, dtype_of, encode_bytes
 from trireme_inference.requests import Shapes
@@ -15,20 +16,6 @@ from trireme_inference.signature import Signature
 from trireme_protos.inference import grpc_service_pb2 as oip
 from trireme_protos.trireme.v1 import envelope_pb2
 
-_CONTENTS = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
 _CHECKED = ("BYTES", "BOOL")  # their bytes can be wrong although their number is right
 _MOST_TEMPLATES = 1024
 _TENSORS_FIELD = b"\x0a"  # field 1 of Tensors, length-delimited
@@ -154,7 +141,7 @@ def infer_inputs(request: oip.ModelInferRequest) -> tuple[Tensor, ...]:
 
 
 def _typed_tensor(tensor: oip.ModelInferRequest.InferInputTensor) -> Tensor:
-    field = _CONTENTS.get(tensor.datatype)
+    field = FIELDS.get(tensor.datatype)
     if field is None:
         raise TriremeError(
             Code.INVALID_ARGUMENT,
@@ -186,12 +173,12 @@ def infer_response(
     """Answer to `request`: the requested outputs, typed if the request was and every datatype allows it."""
     wanted = [output.name for output in request.outputs]
     chosen = [tensor for tensor in outputs if tensor.name in wanted] if wanted else list(outputs)
-    typed = not request.raw_input_contents and all(tensor.datatype in _CONTENTS for tensor in chosen)
+    typed = not request.raw_input_contents and all(tensor.datatype in FIELDS for tensor in chosen)
     response = oip.ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
     for tensor in chosen:
         output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
         if typed:
-            getattr(output.contents, _CONTENTS[tensor.datatype]).extend(_values(tensor))
+            getattr(output.contents, FIELDS[tensor.datatype]).extend(_values(tensor))
         else:
             response.raw_output_contents.append(tensor.data)
     return response

@@ -7,25 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.oip_contents import FIELDS
 from trireme_common.tensors import Tensor, dtype_of, encode_bytes
 from trireme_gateway.v2.binary_codec import check_form
 from trireme_protos.inference import grpc_service_pb2 as pb
 
-# Field of InferTensorContents that holds a datatype. FP16 and BF16 have none.
-_FIELDS = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
 _NARROW = {"int_contents": np.dtype(np.int32), "uint_contents": np.dtype(np.uint32)}
 
 
@@ -34,7 +20,7 @@ def decode_contents(
 ) -> Tensor:
     """Tensor of typed contents. Raises TriremeError(INVALID_ARGUMENT) for what does not fit."""
     count = check_form(name, datatype, shape)
-    field = _FIELDS.get(datatype)
+    field = FIELDS.get(datatype)
     if field is None:
         raise _wrong(name, f"{datatype} has no typed contents; send it in raw_input_contents")
     for descriptor, _ in contents.ListFields():
