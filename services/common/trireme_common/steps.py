@@ -8,6 +8,7 @@ and field descriptions are the documentation (`make generate` writes docs/steps.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Assets:
             raise SpecError(f"asset {name!r} is not valid JSON: {error}") from error
 
 
-class Step(BaseModel):
+class Step(BaseModel, ABC):
     """Base of every step. `takes` and `gives` name the kind of value before and after it.
 
     Kinds: `text` (str), `bytes`, `image` (uint8 or float32 ndarray, HWC or HW), `numbers`
@@ -62,9 +63,9 @@ class Step(BaseModel):
     takes: ClassVar[tuple[str, ...]]
     gives: ClassVar[str | None] = None  # None: the same kind that came in
 
+    @abstractmethod
     def prepare(self, assets: Assets) -> StepFunction:
         """The function that runs for every item. Raises SpecError where an asset is unusable."""
-        raise NotImplementedError(f"{type(self).__name__}.prepare")  # pragma: no cover
 
 
 @dataclass(frozen=True)

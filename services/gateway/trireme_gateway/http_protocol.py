@@ -13,6 +13,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from trireme_gateway.corked import CorkedTransport
+
 MAX_HEADER_BYTES = 64 * 1024
 _HEADER_SECONDS = 10.0
 _BODY_STRETCH_SECONDS = 15.0
@@ -32,6 +34,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = CorkedTransport(transport, self.loop)  # type: ignore[assignment]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:

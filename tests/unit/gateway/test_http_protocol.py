@@ -108,6 +108,10 @@ class FakeLoop:
     def __init__(self) -> None:
         self.timers: list[Timer] = []
 
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """What is to be done at once needs no clock."""
+        asyncio.get_running_loop().call_soon(callback)
+
     def call_later(self, seconds: float, callback: Callable[..., None], *arguments: Any) -> Timer:
         self.timers.append(Timer(seconds, lambda: callback(*arguments)))
         return self.timers[-1]
