@@ -33,15 +33,18 @@ class AnswerCache:
         context: RequestContext,
     ) -> Payloads:
         """Answers of `items` in their order; `compute` is given those that nobody has or is computing."""
+        if not (self._results.enabled and route.descriptor.cache_enabled):
+            context.note_cache(Status.OFF.value, missed=True)
+            return await compute(items)
 
         async def compute_at(positions: list[int]) -> list[Computed]:
             return [Computed(payload) for payload in await compute([items[at] for at in positions])]
 
-        descriptor = route.descriptor
-        ttl_seconds = descriptor.cache_ttl_seconds if descriptor.cache_enabled else 0
         prefix = self._prefix(route)
         keys = [prefix.key(item) for item in items]
-        lookup = self._results.get_or_compute(keys, compute_at, ttl_seconds=ttl_seconds)
+        lookup = self._results.get_or_compute(
+            keys, compute_at, ttl_seconds=route.descriptor.cache_ttl_seconds
+        )
         found = await (lookup if context.span is None else self._trace.observe(context.span, keys, lookup))
         context.note_cache(found.status.value, missed=found.status in (Status.MISS, Status.OFF))
         return found.outcomes
