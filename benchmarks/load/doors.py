@@ -1,0 +1,209 @@
+"""Ways into a server: a request out, the bytes of its answer back, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, cast
+
+import grpc
+import grpc.aio
+
+from benchmarks.load.closed_loop import WrongAnswerError
+from benchmarks.load.http import ProtocolError, Response, ResponseParser
+from benchmarks.load.questions import Door
+from trireme_protos.inference import grpc_service_pb2 as oip
+from trireme_protos.trireme.v1 import envelope_pb2
+
+_HOST = "127.0.0.1"
+_REMAINING_MS = 60_000
+_MAX_BYTES = 64 * 1024 * 1024
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MAX_BYTES),
+    ("grpc.max_send_message_length", _MAX_BYTES),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_STATE_SECONDS = 30.0
+STREAM = "/trireme.v1.InferenceService/Infer"
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+class Way(Protocol):
+    """An open door. `ask` raises ProtocolError or WrongAnswerError for anything but an answer."""
+
+    async def ask(self, request: bytes) -> bytes: ...
+
+
+@asynccontextmanager
+async def open_door(door: Door, port: int, connections: int, model: str) -> AsyncIterator[Way]:
+    """Over HTTP, `connections` kept connections; over gRPC one, on which that many are under way."""
+    if door == "http":
+        pool = _Pool()
+        try:
+            await pool.open(port, connections)
+            yield pool
+        finally:
+            pool.close()
+        return
+    async with grpc.aio.insecure_channel(f"{_HOST}:{port}", options=_OPTIONS) as channel:
+        if door == "infer":
+            yield _Unary(channel)
+            return
+        stream = _Stream(channel, model)
+        try:
+            await stream.open()
+            yield stream
+        finally:
+            await stream.close()
+
+
+class _Connection(asyncio.Protocol):
+    """One keep-alive connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self._parser = ResponseParser()
+        self._transport: asyncio.WriteTransport | None = None
+        self._answer: asyncio.Future[Response] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's, they only look like them.
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def send(self, request: bytes) -> asyncio.Future[Response]:
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        if self._transport.is_closing():
+            self._fail("the server closed a connection that was to be kept")
+        else:
+            self._transport.write(request)
+        return self._answer
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            response = self._parser.feed(data)
+        except ProtocolError as error:
+            self._fail(str(error))
+            return
+        if response is not None and self._answer is not None and not self._answer.done():
+            self._answer.set_result(response)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(f"the server closed a connection with a request under way: {exc}")
+
+    def _fail(self, why: str) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ProtocolError(why))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class _Pool:
+    """Connections that are handed round; who finds none waits for one."""
+
+    def __init__(self) -> None:
+        self._all: list[_Connection] = []
+        self._free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
+
+    async def open(self, port: int, number: int) -> None:
+        for _ in range(number):
+            _, made = await asyncio.get_running_loop().create_connection(_Connection, _HOST, port)
+            self._all.append(made)
+            self._free.put_nowait(made)
+
+    async def ask(self, request: bytes) -> bytes:
+        connection = await self._free.get()
+        response = await connection.send(request)
+        self._free.put_nowait(connection)
+        if response.status != 200:
+            raise WrongAnswerError(f"status {response.status}: {response.body[:300]!r}")
+        return response.body
+
+    def close(self) -> None:
+        for connection in self._all:
+            connection.close()
+
+
+class _Unary:
+    """ModelInfer, a call a request; the request is the message."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._call: Any = channel.unary_unary(MODEL_INFER, None, None)
+
+    async def ask(self, request: bytes) -> bytes:
+        try:
+            answer = await self._call(request, timeout=_REMAINING_MS / 1000)
+        except grpc.aio.AioRpcError as error:
+            raise ProtocolError(f"{error.code().name}: {error.details()}") from error
+        return oip.ModelInferResponse.FromString(answer).raw_output_contents[0]
+
+
+class _Stream:
+    """The stream that a gateway holds: what waits while a message is written travels in the next one."""
+
+    def __init__(self, channel: grpc.aio.Channel, model: str) -> None:
+        open_stream: Any = channel.stream_stream(STREAM, None, None)  # raw bytes both ways
+        self._call = open_stream()
+        self._model = model
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._answers: dict[int, asyncio.Future[bytes]] = {}
+        self._next = 0
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Waits for the endpoint's first word, its state."""
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks = [asyncio.create_task(self._read(ready)), asyncio.create_task(self._write())]
+        await asyncio.wait_for(ready, _STATE_SECONDS)
+
+    async def close(self) -> None:
+        self._call.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def ask(self, request: bytes) -> bytes:
+        number, self._next = self._next, self._next + 1
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self._waiting.append((number, request))
+        self._wake.set()
+        payload = envelope_pb2.Tensors.FromString(await answer)
+        return payload.tensors[0].data
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            envelope = envelope_pb2.Envelope(model=self._model, version="1")
+            while self._waiting:
+                number, payload = self._waiting.popleft()
+                envelope.items.add(id=number, remaining_ms=_REMAINING_MS, payload=payload)
+            await self._call.write(envelope.SerializeToString())
+
+    async def _read(self, ready: asyncio.Future[None]) -> None:
+        try:
+            while data := await self._call.read():
+                reply = envelope_pb2.Reply.FromString(data)
+                if not ready.done():
+                    ready.set_result(None)
+                for result in reply.results:
+                    self._settle(result)
+            raise ProtocolError("the server ended the stream")
+        except (grpc.aio.AioRpcError, ProtocolError) as error:
+            broken = ProtocolError(f"the stream broke: {error}")
+            if not ready.done():
+                ready.set_exception(broken)
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(broken)
+
+    def _settle(self, result: envelope_pb2.Result) -> None:
+        answer = self._answers.pop(result.id)
+        if result.HasField("failure"):
+            answer.set_exception(WrongAnswerError(f"{result.failure.code}: {result.failure.detail}"))
+        else:
+            answer.set_result(result.payload)
