@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -164,15 +165,20 @@ def spread(value: Spread, digits: int) -> str:
     return median if low == high else f"{median} ({low}-{high})"
 
 
-def show(results: Results, console: Console) -> None:
-    """Prints the tables, where they come from, and what failed."""
-    for table in tables(results):
+def show_tables(made: Sequence[Table], console: Console) -> None:
+    """Prints tables."""
+    for table in made:
         rich = RichTable(title=table.title, title_justify="left", title_style="bold")
         for position, column in enumerate(table.columns):
             rich.add_column(column, justify="left" if position < table.names else "right")
         for row in table.rows:
             rich.add_row(*row)
         console.print(rich)
+
+
+def show(results: Results, console: Console) -> None:
+    """Prints the tables, where they come from, and what failed."""
+    show_tables(tables(results), console)
     for line in (results.command, *results.machine.lines()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for failure in results.failures:

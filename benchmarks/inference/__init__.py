@@ -1,0 +1,1 @@
+"""Inference measured beside ONNX Runtime alone and beside other serving frameworks."""
