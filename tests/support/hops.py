@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,10 @@ class FakeHop:
         try:
             await asyncio.sleep(0)
             if self.gate is not None:
-                await self.gate.wait()
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self.gate.wait()
+        except TimeoutError:
+            raise TriremeError(Code.DEADLINE_EXCEEDED, "the request's time was up in the stage") from None
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 
 from trireme_common.errors import Code, SettingsError
@@ -9,6 +11,16 @@ from trireme_common.stage_state import StageState, State
 
 # A second series for every counter, of the moment it was made, helps nobody and doubles each scrape.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class QuickHistogram(Histogram):
+    """Finds its bucket by bisection and takes whatever it is given: a request observes many times."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """As `Histogram.observe`, but that examples are not kept, and the labels' values must be given."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
 
 # fmt: off
 SECONDS_BUCKETS = (
@@ -20,7 +32,7 @@ SECONDS_BUCKETS = (
 STAGE_ITEMS = Counter(
     "trireme_stage_items", "Items answered, by outcome: ok or the error's code.", ["model", "outcome"]
 )
-STAGE_SECONDS = Histogram(
+STAGE_SECONDS = QuickHistogram(
     "trireme_stage_run_seconds", "Seconds of one run over the items of a message or batch.", ["model"],
     buckets=SECONDS_BUCKETS,
 )  # fmt: skip

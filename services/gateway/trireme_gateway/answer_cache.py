@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from trireme_common.errors import TriremeError
@@ -12,6 +13,7 @@ from trireme_gateway.catalog import Route
 from trireme_gateway.context import RequestContext
 
 Payloads = list[bytes | TriremeError]
+Compute = Callable[[Sequence[bytes]], Awaitable[Payloads]]
 
 ANONYMOUS = "anonymous"
 
@@ -29,10 +31,13 @@ class AnswerCache:
         self,
         route: Route,
         items: Sequence[bytes],
-        compute: Callable[[Sequence[bytes]], Awaitable[Payloads]],
+        compute: Compute,
         context: RequestContext,
     ) -> Payloads:
-        """Answers of `items` in their order; `compute` is given those that nobody has or is computing."""
+        """Answers of `items` in their order; `compute` is given those that nobody has or is computing.
+
+        Raises what `compute` raises, and TimeoutError where others' work takes longer than the request has.
+        """
         if not (self._results.enabled and route.descriptor.cache_enabled):
             context.note_cache(Status.OFF.value, missed=True)
             return await compute(items)
@@ -43,7 +48,10 @@ class AnswerCache:
         prefix = self._prefix(route)
         keys = [prefix.key(item) for item in items]
         lookup = self._results.get_or_compute(
-            keys, compute_at, ttl_seconds=route.descriptor.cache_ttl_seconds
+            keys,
+            compute_at,
+            ttl_seconds=route.descriptor.cache_ttl_seconds,
+            wait_seconds=context.deadline - time.monotonic(),
         )
         found = await (lookup if context.span is None else self._trace.observe(context.span, keys, lookup))
         context.note_cache(found.status.value, missed=found.status in (Status.MISS, Status.OFF))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from trireme_common.errors import Code, TriremeError
 
@@ -16,20 +16,31 @@ async def read_body(request: Request, limit: int) -> bytes:
     check_declared_length(request, limit)
     chunks: list[bytes] = []
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise too_large(limit)
-            chunks.append(chunk)
-    except ClientDisconnect as error:
-        raise TriremeError(Code.CANCELLED, "the caller left") from error
+    more = True
+    while more:  # not Request.stream, whose generator costs more than reading a small body does
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise TriremeError(Code.CANCELLED, "the caller left")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+def header(request: Request, name: bytes) -> str:
+    """First value of a header, or an empty string; `name` in lower case."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""
 
 
 def check_declared_length(request: Request, limit: int) -> None:
     """Refuses a body by its declared length, before any of it is read."""
-    declared = request.headers.get("content-length", "")
+    declared = header(request, b"content-length")
     # More digits than any limit has are too many, and Python would refuse to read thousands of them.
     if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
         raise too_large(limit)

@@ -6,7 +6,7 @@ Pure ASGI: behind Starlette's BaseHTTPMiddleware a handler never learns that the
 from __future__ import annotations
 
 import asyncio
-import os
+import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -156,4 +156,6 @@ def _context(headers: Iterable[tuple[bytes, bytes]], timeout_seconds: float) -> 
         elif name == b"traceparent":
             traceparent = value.decode("latin-1")
     now = time.monotonic()
-    return RequestContext(request_id or os.urandom(16).hex(), now + timeout_seconds, now), traceparent
+    return RequestContext(
+        request_id or f"{random.getrandbits(128):032x}", now + timeout_seconds, now
+    ), traceparent

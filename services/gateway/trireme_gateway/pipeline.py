@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
-from trireme_gateway.answer_cache import AnswerCache
+from trireme_gateway.answer_cache import AnswerCache, Compute, Payloads
 from trireme_gateway.answers import Answer, Classification, decode_answer
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Route
 from trireme_gateway.context import RequestContext
@@ -42,10 +41,9 @@ class Pipeline:
         Raises TriremeError where the request as a whole cannot be served: no endpoint, no time left.
         """
         started = self._begin(route, context)
-        async with _until(context):
-            payloads = await self._cache.answer(
-                route, items, lambda missing: self._run(route, missing, context), context
-            )
+        payloads = await self._answer(
+            route, items, lambda missing: self._run(route, missing, context), context
+        )
         outcomes = [_decode(payload) for payload in payloads]
         self._finish(route, outcomes, context, started)
         return outcomes
@@ -55,13 +53,12 @@ class Pipeline:
     ) -> tuple[Tensor, ...]:
         """Outputs of a bare tensor model. Raises TriremeError as inference answers it."""
         started = self._begin(route, context)
-        async with _until(context):
-            (payload,) = await self._cache.answer(
-                route,
-                [encode_tensors(tensors)],
-                lambda missing: self._hop(INFERENCE, self._inference, route, missing, context),
-                context,
-            )
+        (payload,) = await self._answer(
+            route,
+            [encode_tensors(tensors)],
+            lambda missing: self._hop(INFERENCE, self._inference, route, missing, context),
+            context,
+        )
         context.items += 1
         self._observe(route, context, started)
         if isinstance(payload, TriremeError):
@@ -75,7 +72,24 @@ class Pipeline:
     def _begin(self, route: Route, context: RequestContext) -> float:
         context.model, context.version = route.model, route.version
         context.shorten(route.descriptor.timeout_ms)
-        return time.monotonic()
+        now = time.monotonic()
+        if now >= context.deadline:
+            raise _late(context)
+        return now
+
+    async def _answer(
+        self, route: Route, items: Sequence[bytes], compute: Compute, context: RequestContext
+    ) -> Payloads:
+        """From the cache or by `compute`, in the time that the request has: each hop keeps to it by itself,
+        and so does the wait for what others compute."""
+        try:
+            return await self._cache.answer(route, items, compute, context)
+        except TimeoutError:
+            raise _late(context) from None
+        except TriremeError as error:
+            if error.code is Code.DEADLINE_EXCEEDED:
+                raise _late(context) from None
+            raise
 
     async def _run(
         self, route: Route, items: Sequence[bytes], context: RequestContext
@@ -132,32 +146,8 @@ def _decode(payload: bytes | TriremeError) -> Outcome:
         return error
 
 
-class _until:  # a context manager that reads as a word
-    """`asyncio.timeout_at` the request's deadline, as the platform's own error."""
-
-    def __init__(self, context: RequestContext) -> None:
-        self._context = context
-
-    async def __aenter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        remaining = self._context.deadline - time.monotonic()
-        if remaining <= 0:
-            raise self._error()
-        self._timeout = asyncio.timeout_at(loop.time() + remaining)
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, trace)  # type: ignore[arg-type]
-        except TimeoutError:
-            raise self._error() from None
-
-    def _error(self) -> TriremeError:
-        spent = ", ".join(
-            f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in self._context.stage_seconds.items()
-        )
-        return TriremeError(
-            Code.DEADLINE_EXCEEDED, f"the request's time was up ({spent or 'before its first stage'})"
-        )
+def _late(context: RequestContext) -> TriremeError:
+    spent = ", ".join(f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in context.stage_seconds.items())
+    return TriremeError(
+        Code.DEADLINE_EXCEEDED, f"the request's time was up ({spent or 'before its first stage'})"
+    )
