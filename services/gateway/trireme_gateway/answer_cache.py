@@ -16,6 +16,7 @@ Payloads = list[bytes | TriremeError]
 Compute = Callable[[Sequence[bytes]], Awaitable[Payloads]]
 
 ANONYMOUS = "anonymous"
+OFF = Status.OFF.value
 
 
 class AnswerCache:
@@ -27,6 +28,10 @@ class AnswerCache:
         self._trace = CacheTrace()
         self._prefixes: dict[tuple[str, str], tuple[Route, KeyPrefix]] = {}
 
+    def covers(self, route: Route) -> bool:
+        """Whether answers of that model are kept."""
+        return self._results.enabled and route.descriptor.cache_enabled
+
     async def answer(
         self,
         route: Route,
@@ -34,13 +39,11 @@ class AnswerCache:
         compute: Compute,
         context: RequestContext,
     ) -> Payloads:
-        """Answers of `items` in their order; `compute` is given those that nobody has or is computing.
+        """Answers of `items` of a route that is covered, in their order; `compute` is given those that
+        nobody has or is computing.
 
         Raises what `compute` raises, and TimeoutError where others' work takes longer than the request has.
         """
-        if not (self._results.enabled and route.descriptor.cache_enabled):
-            context.note_cache(Status.OFF.value, missed=True)
-            return await compute(items)
 
         async def compute_at(positions: list[int]) -> list[Computed]:
             return [Computed(payload) for payload in await compute([items[at] for at in positions])]

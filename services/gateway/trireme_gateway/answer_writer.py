@@ -64,15 +64,10 @@ class AnswerWriter:
 
 def _head_lines(headers: list[tuple[bytes, bytes]], size: int) -> bytes | None:
     """The header lines and the empty one behind them, or None where uvicorn is to look at the answer."""
-    if (b"content-length", b"%d" % size) not in headers:
+    known = dict(headers)
+    if known.get(b"content-length") != b"%d" % size or not _LEFT_TO_UVICORN.isdisjoint(known):
         return None
-    parts: list[bytes] = []
-    for name, value in headers:
-        if name in _LEFT_TO_UVICORN:
-            return None
-        parts += (name, b": ", value, b"\r\n")
-    parts.append(b"\r\n")
-    lines = b"".join(parts)
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers]) + b"\r\n"
     # A line break inside of a value would make two headers of one.
     whole = lines.count(b"\n") == lines.count(b"\r") == len(headers) + 1
     return lines if whole else None

@@ -8,7 +8,7 @@ from functools import partial
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
-from trireme_gateway.answer_cache import AnswerCache, Compute, Payloads
+from trireme_gateway.answer_cache import OFF, AnswerCache, Payloads
 from trireme_gateway.answers import Answer, Classification, decode_answer
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Route
 from trireme_gateway.context import RequestContext
@@ -41,9 +41,16 @@ class Pipeline:
         Raises TriremeError where the request as a whole cannot be served: no endpoint, no time left.
         """
         started = self._begin(route, context)
-        payloads = await self._answer(
-            route, items, lambda missing: self._run(route, missing, context), context
-        )
+        try:
+            if self._cache.covers(route):
+                payloads = await self._cache.answer(
+                    route, items, lambda missing: self._run(route, missing, context), context
+                )
+            else:
+                context.note_cache(OFF, missed=True)
+                payloads = await self._run(route, items, context)
+        except (TimeoutError, TriremeError) as error:
+            raise _explained(error, context) from None
         outcomes = [_decode(payload) for payload in payloads]
         self._finish(route, outcomes, context, started)
         return outcomes
@@ -53,12 +60,17 @@ class Pipeline:
     ) -> tuple[Tensor, ...]:
         """Outputs of a bare tensor model. Raises TriremeError as inference answers it."""
         started = self._begin(route, context)
-        (payload,) = await self._answer(
-            route,
-            [encode_tensors(tensors)],
-            lambda missing: self._hop(INFERENCE, self._inference, route, missing, context),
-            context,
-        )
+        items = [encode_tensors(tensors)]
+        try:
+            if self._cache.covers(route):
+                (payload,) = await self._cache.answer(
+                    route, items, lambda missing: self._infer(route, missing, context), context
+                )
+            else:
+                context.note_cache(OFF, missed=True)
+                (payload,) = await self._infer(route, items, context)
+        except (TimeoutError, TriremeError) as error:
+            raise _explained(error, context) from None
         context.items += 1
         self._observe(route, context, started)
         if isinstance(payload, TriremeError):
@@ -77,37 +89,32 @@ class Pipeline:
             raise _late(context)
         return now
 
-    async def _answer(
-        self, route: Route, items: Sequence[bytes], compute: Compute, context: RequestContext
-    ) -> Payloads:
-        """From the cache or by `compute`, in the time that the request has: each hop keeps to it by itself,
-        and so does the wait for what others compute."""
-        try:
-            return await self._cache.answer(route, items, compute, context)
-        except TimeoutError:
-            raise _late(context) from None
-        except TriremeError as error:
-            if error.code is Code.DEADLINE_EXCEEDED:
-                raise _late(context) from None
-            raise
-
-    async def _run(
-        self, route: Route, items: Sequence[bytes], context: RequestContext
-    ) -> list[bytes | TriremeError]:
+    async def _run(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
         """Every item through the hops, those that failed dropping out on the way."""
-        outcomes: list[bytes | TriremeError] = list(items)
+        outcomes: Payloads = list(items)
+        payloads: Sequence[bytes] = items
+        places: list[int] | None = None  # of the payloads among the items, once some have failed
         for stage, hop in self._hops:
-            alive = [(at, outcome) for at, outcome in enumerate(outcomes) if isinstance(outcome, bytes)]
-            if not alive:
-                break
-            answers = await self._hop(stage, hop, route, [payload for _, payload in alive], context)
-            for (at, _), answer in zip(alive, answers, strict=True):
-                outcomes[at] = answer
+            answers = await self._ask(stage, hop, route, payloads, context)
+            if places is None:
+                outcomes = answers
+            else:
+                for at, answer in zip(places, answers, strict=True):
+                    outcomes[at] = answer
+            good = [answer for answer in answers if isinstance(answer, bytes)]
+            if len(good) < len(answers):
+                places = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, bytes)]
+                if not places:
+                    break
+            payloads = good
         return outcomes
 
-    async def _hop(
+    async def _infer(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
+        return await self._ask(INFERENCE, self._inference, route, items, context)
+
+    async def _ask(
         self, stage: str, hop: Hop, route: Route, payloads: Sequence[bytes], context: RequestContext
-    ) -> list[bytes | TriremeError]:
+    ) -> Payloads:
         started = time.monotonic()
         try:
             call = hop.call if context.span is None else partial(traced_call, context.span, stage, hop)
@@ -144,6 +151,12 @@ def _decode(payload: bytes | TriremeError) -> Outcome:
         return decode_answer(payload)
     except TriremeError as error:
         return error
+
+
+def _explained(error: Exception, context: RequestContext) -> Exception:
+    """A time that was up, with where it went; anything else as it is."""
+    late = isinstance(error, TimeoutError) or error.code is Code.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+    return _late(context) if late else error
 
 
 def _late(context: RequestContext) -> TriremeError:

@@ -12,19 +12,24 @@ from tests.support.catalogs import state, version
 from tests.support.stages import METHOD, EchoHandler, RunningStage, StateBoard, stage_server, until
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import State
+from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
 
 
 @asynccontextmanager
-async def client_of(addresses: Sequence[str], *, resolve_seconds: float = 60) -> AsyncIterator[StageClient]:
+async def client_of(
+    addresses: Sequence[str], *, resolve_seconds: float = 60, silence_seconds: float = 0.3
+) -> AsyncIterator[StageClient]:
     client = StageClient(
         "inference",
         METHOD,
         addresses,
         pending=lambda: Pending(max_in_flight=2, max_items=8),
         on_change=lambda: None,
-        policy=UpstreamPolicy(resolve_seconds=resolve_seconds),
+        policy=UpstreamPolicy(
+            resolve_seconds=resolve_seconds, outlier=OutlierPolicy(silence_seconds=silence_seconds)
+        ),
     )
     client.start()
     try:
@@ -43,7 +48,7 @@ async def test_calls_go_to_the_endpoint_with_the_least_work() -> None:
     async with (
         stage_server(busy) as first,
         stage_server(idle) as second,
-        client_of([first.address, second.address]) as client,
+        client_of([first.address, second.address], silence_seconds=60) as client,
     ):
         await until(lambda: len(client.states()) == 2)
         assert client.endpoints == 2
