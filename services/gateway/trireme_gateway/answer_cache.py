@@ -17,6 +17,7 @@ Compute = Callable[[Sequence[bytes]], Awaitable[Payloads]]
 
 ANONYMOUS = "anonymous"
 OFF = Status.OFF.value
+_HIT = Status.HIT.value
 
 
 class AnswerCache:
@@ -32,15 +33,30 @@ class AnswerCache:
         """Whether answers of that model are kept."""
         return self._results.enabled and route.descriptor.cache_enabled
 
+    def keys(self, route: Route, items: Sequence[bytes]) -> list[bytes]:
+        """The key of each item of a route that is covered."""
+        prefix = self._prefix(route)
+        return [prefix.key(item) for item in items]
+
+    def remembered(self, keys: Sequence[bytes], context: RequestContext) -> Payloads | None:
+        """Answers where this process has all of them in memory, else None."""
+        found = self._results.remembered(keys)
+        if found is not None:
+            context.note_cache(_HIT, missed=False)
+            if context.span is not None:
+                self._trace.remembered(context.span, len(keys))
+        return found
+
     async def answer(
         self,
         route: Route,
+        keys: Sequence[bytes],
         items: Sequence[bytes],
         compute: Compute,
         context: RequestContext,
     ) -> Payloads:
-        """Answers of `items` of a route that is covered, in their order; `compute` is given those that
-        nobody has or is computing.
+        """Answers of `items`, whose keys these are, in their order; `compute` is given those that nobody
+        has or is computing.
 
         Raises what `compute` raises, and TimeoutError where others' work takes longer than the request has.
         """
@@ -48,8 +64,6 @@ class AnswerCache:
         async def compute_at(positions: list[int]) -> list[Computed]:
             return [Computed(payload) for payload in await compute([items[at] for at in positions])]
 
-        prefix = self._prefix(route)
-        keys = [prefix.key(item) for item in items]
         lookup = self._results.get_or_compute(
             keys,
             compute_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from trireme_common.errors import Code, TriremeError
@@ -17,6 +17,7 @@ from trireme_gateway.observer import PipelineObserver
 from trireme_gateway.request_trace import traced_call
 
 Outcome = Answer | TriremeError
+Compute = Callable[[Route, Sequence[bytes], RequestContext], Awaitable[Payloads]]
 
 
 class Pipeline:
@@ -42,13 +43,7 @@ class Pipeline:
         """
         started = self._begin(route, context)
         try:
-            if self._cache.covers(route):
-                payloads = await self._cache.answer(
-                    route, items, lambda missing: self._run(route, missing, context), context
-                )
-            else:
-                context.note_cache(OFF, missed=True)
-                payloads = await self._run(route, items, context)
+            payloads = await self._answer(self._run, route, items, context)
         except (TimeoutError, TriremeError) as error:
             raise _explained(error, context) from None
         outcomes = [_decode(payload) for payload in payloads]
@@ -62,13 +57,7 @@ class Pipeline:
         started = self._begin(route, context)
         items = [encode_tensors(tensors)]
         try:
-            if self._cache.covers(route):
-                (payload,) = await self._cache.answer(
-                    route, items, lambda missing: self._infer(route, missing, context), context
-                )
-            else:
-                context.note_cache(OFF, missed=True)
-                (payload,) = await self._infer(route, items, context)
+            (payload,) = await self._answer(self._infer, route, items, context)
         except (TimeoutError, TriremeError) as error:
             raise _explained(error, context) from None
         context.items += 1
@@ -88,6 +77,21 @@ class Pipeline:
         if now >= context.deadline:
             raise _late(context)
         return now
+
+    def _answer(
+        self, compute: Compute, route: Route, items: Sequence[bytes], context: RequestContext
+    ) -> Awaitable[Payloads]:
+        """From the cache, or by `compute`. Not a coroutine itself: each one costs at every hop."""
+        if not self._cache.covers(route):
+            context.note_cache(OFF, missed=True)
+            return compute(route, items, context)
+        keys = self._cache.keys(route, items)
+        known = self._cache.remembered(keys, context)
+        if known is not None:
+            return _known(known)
+        return self._cache.answer(
+            route, keys, items, lambda missing: compute(route, missing, context), context
+        )
 
     async def _run(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
         """Every item through the hops, those that failed dropping out on the way."""
@@ -142,6 +146,10 @@ class Pipeline:
                 self._observer.observe_confidence(route.model, outcome.confidence)
                 if context.confidence is None or outcome.confidence < context.confidence:
                     context.confidence = outcome.confidence
+
+
+async def _known(payloads: Payloads) -> Payloads:
+    return payloads
 
 
 def _decode(payload: bytes | TriremeError) -> Outcome:
