@@ -15,21 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.onnx_models import scale, write_version
 from tests.support.platform import copy_models, platform
-
-SPEC = """\
-task: tabular
-inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]
-outputs: [{name: y, datatype: FP32, shape: [-1, 4]}]
-"""
-
-
-def write_times(models: Path, version: int, model: bytes | None = None) -> None:
-    """Version v of model `times` multiplies by v, so every answer shows which version gave it."""
-    models.mkdir(exist_ok=True)
-    content = scale(version) if model is None else model
-    write_version(models, "times", version, content, spec=SPEC if version == 1 else None)
+from tests.support.times_models import write_times
 
 
 @dataclass

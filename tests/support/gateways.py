@@ -20,6 +20,7 @@ from trireme_gateway.catalog import Catalog
 from trireme_gateway.draining import Draining
 from trireme_gateway.middleware import AccessLog
 from trireme_gateway.pipeline import Pipeline
+from trireme_gateway.repository import Repository
 from trireme_gateway.services import Services
 from trireme_gateway.settings import GatewaySettings
 
@@ -54,6 +55,7 @@ def services(
     stages: Stages | None = None,
     found: Catalog | None = None,
     draining: Draining | None = None,
+    repository: Repository | None = None,
     **settings: Any,
 ) -> Services:
     return Services(
@@ -61,6 +63,7 @@ def services(
         found if found is not None else standard_catalog(),
         (stages or Stages()).pipeline(),
         draining or Draining(),
+        repository=repository or Repository(),
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from tests.support.catalogs import state
 from trireme_common.errors import TriremeError
 from trireme_common.grpc_server import GrpcServer
+from trireme_common.orders import Order
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import Emit, Item, Outcome, StageServicer
 
@@ -22,10 +23,14 @@ class StateBoard:
     def __init__(self, first: StageState | None = None) -> None:
         self.state = first or state("echo")
         self.listeners: set[Callable[[StageState], None]] = set()
+        self.orders: list[Order] = []
 
     def subscribe(self, listener: Callable[[StageState], None]) -> Callable[[], None]:
         self.listeners.add(listener)
         return lambda: self.listeners.discard(listener)
+
+    def obey(self, orders: Sequence[Order]) -> None:
+        self.orders.extend(orders)
 
     def publish(self, found: StageState) -> None:
         self.state = found

@@ -1,4 +1,4 @@
-"""`trireme models list | show | check`."""
+"""`trireme models list | show | check`, and the group with the orders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from trireme_cli.console import person, results, write_line
 from trireme_cli.failure import EXIT_FAILURE, Failure
-from trireme_cli.models import render
+from trireme_cli.models import orders, render
 from trireme_cli.models.checkup import Checkup
 from trireme_cli.models.served import served_models
 from trireme_cli.models.stored import describe, read_repository, stored_models
@@ -49,11 +49,16 @@ trireme models check ./models --json"""
 def create_models_app() -> typer.Typer:
     """The group of commands."""
     app = typer.Typer(
-        name="models", help="What is served, what stands in the repository.", no_args_is_help=True
+        name="models",
+        help="What is served, what stands in the repository; load, unload, roll back.",
+        no_args_is_help=True,
     )
     app.command("list", epilog=LIST_EXAMPLES)(list_models)
     app.command("show", epilog=SHOW_EXAMPLES)(show_model)
     app.command("check", epilog=CHECK_EXAMPLES)(check_models)
+    app.command("load", epilog=orders.LOAD_EXAMPLES)(orders.load_model)
+    app.command("unload", epilog=orders.UNLOAD_EXAMPLES)(orders.unload_model)
+    app.command("rollback", epilog=orders.ROLLBACK_EXAMPLES)(orders.rollback_model)
     return app
 
 

@@ -59,6 +59,8 @@ def show_model(console: Console, model: Mapping[str, Any]) -> None:
         if name not in _HIDDEN_IN_SPEC and name not in ("task", "backend"):
             table.add_row(name, escape(_compact(value)))
     console.print(table)
+    for note in model["notes"]:
+        say(console, note, "yellow")
     for version in model["versions"]:
         _show_version(console, version)
 

@@ -58,6 +58,7 @@ def describe(models_dir: Path, name: str) -> dict[str, Any]:
         "name": name,
         "directory": str(versions[0].directory.parent),
         "spec": versions[0].spec.model_dump(mode="json"),
+        "notes": list(versions[0].notes),
         "versions": [_version(files) for files in versions],
     }
 

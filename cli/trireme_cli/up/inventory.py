@@ -6,7 +6,8 @@ from pathlib import Path
 
 from trireme_cli.failure import Failure
 from trireme_common.errors import SpecError
-from trireme_common.repository import Scan, scan
+from trireme_common.repository import SPEC_FILE, Scan, scan
+from trireme_common.triton.translation import CONFIG_FILE
 
 
 def take_inventory(models_dir: Path) -> Scan:
@@ -21,19 +22,26 @@ def take_inventory(models_dir: Path) -> Scan:
         found = scan(models_dir)
     except (SpecError, OSError) as error:
         raise Failure(f"the model repository cannot be read: {error}") from error
-    if found.broken:
-        lines = "\n".join(f"  {name}: {reason}" for name, reason in found.broken)
+    # A repository of Triton's may hold models of backends that are not served; they are UNAVAILABLE.
+    broken = [(name, reason) for name, reason in found.broken if not _is_tritons(models_dir / name)]
+    if broken:
+        lines = "\n".join(f"  {name}: {reason}" for name, reason in broken)
         raise Failure(
             f"the model repository {models_dir} holds models that cannot be served:\n{lines}\n"
             f"Correct them, or move them away; `trireme models check {models_dir}` looks again."
         )
     if not found.versions:
+        unserved = "".join(f"\n  {name}: {reason}" for name, reason in found.broken)
         raise Failure(
-            f"the model repository {models_dir} holds no model.\n"
+            f"the model repository {models_dir} holds no model that can be served.{unserved}\n"
             "A model is a directory NAME/ with NAME/model.yaml and NAME/1/model.onnx, "
             "or NAME/1/model.onnx alone."
         )
     return found
+
+
+def _is_tritons(directory: Path) -> bool:
+    return (directory / CONFIG_FILE).is_file() and not (directory / SPEC_FILE).is_file()
 
 
 def tasks(found: Scan) -> dict[str, str]:

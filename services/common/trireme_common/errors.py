@@ -35,6 +35,7 @@ class Code(StrEnum):
     CANCELLED = "cancelled"
     INTERNAL = "internal"
     MODEL_FAILED = "model_failed"
+    INPUT_QUARANTINED = "input_quarantined"
     UNIMPLEMENTED = "unimplemented"
     MODEL_NOT_READY = "model_not_ready"
     BACKEND_UNAVAILABLE = "backend_unavailable"

@@ -25,6 +25,7 @@ STATUS: dict[Code, grpc.StatusCode] = {
     Code.CANCELLED: grpc.StatusCode.CANCELLED,
     Code.INTERNAL: grpc.StatusCode.INTERNAL,
     Code.MODEL_FAILED: grpc.StatusCode.INTERNAL,
+    Code.INPUT_QUARANTINED: grpc.StatusCode.INTERNAL,
     Code.UNIMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     Code.MODEL_NOT_READY: grpc.StatusCode.UNAVAILABLE,
     Code.BACKEND_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,

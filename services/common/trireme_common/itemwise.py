@@ -13,7 +13,8 @@ import structlog
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.metrics import STAGE_SECONDS, count_outcome
-from trireme_common.model_store import ModelStore, Servable
+from trireme_common.model_store import ModelStore
+from trireme_common.shelf import Servable
 from trireme_common.stage_stream import Emit, Item, Outcome
 from trireme_common.tracing import log_ids
 

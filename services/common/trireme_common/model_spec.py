@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,6 +20,11 @@ INFERENCE_SUFFIX = ".inference"
 # What the state that stages publish can hold.
 _MAX_UINT32 = 2**32 - 1
 _MAX_INT64 = 2**63 - 1
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model may be called so."""
+    return bool(_NAME.fullmatch(name)) and not name.endswith(INFERENCE_SUFFIX)
 
 
 class _Closed(BaseModel):
@@ -71,13 +76,17 @@ class StepSpec(_Closed):
 class Batching(_Closed):
     """How requests of many callers are put together for one run."""
 
-    max_batch_size: int = Field(32, ge=1, le=65536)
+    max_batch_size: int = Field(32, ge=0, le=65536)
+    """Rows of one run; 0: the first dimension is no batch, and requests run alone."""
     max_queue_delay_ms: float = Field(0.0, ge=0, le=60_000, strict=False)
     preferred_batch_sizes: tuple[int, ...] = Field((), strict=False)
     latency_objective_ms: float | None = Field(None, gt=0, strict=False)
-    shape_buckets: tuple[int, ...] = Field((), strict=False)
+    """99 of 100 requests are to be answered within it, arrival to answer: batches close by learnt costs."""
+    shape_buckets: tuple[Annotated[int, Field(ge=1)], ...] = Field((), strict=False)
+    """Lengths to which the free dimension beyond the batch is padded, so that lengths share a run."""
     max_queue_size: int = Field(4096, ge=1)
     priority_levels: int = Field(1, ge=1, le=16)
+    """1 is the most important; a request that names none has the middle one."""
 
 
 class Instances(_Closed):
@@ -138,7 +147,7 @@ class ModelSpec(_Closed):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value) or value.endswith(INFERENCE_SUFFIX):
+        if not is_model_name(value):
             raise ValueError(
                 "letters, digits, '.', '_' and '-', at most 128, beginning with a letter or digit, "
                 f"not ending in {INFERENCE_SUFFIX}"

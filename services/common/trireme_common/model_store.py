@@ -1,129 +1,136 @@
-"""The versions that a stage has loaded, kept in step with the repository while requests run.
+"""The versions that a stage has, kept in step with the repository and with orders while requests run.
 
 A version is loaded beside what serves now, becomes READY only when its load succeeded, and
 displaces an older one only then; a version that fails leaves the good one and shows its reason.
 What is displaced goes on serving as UNLOADING for a while, because a request keeps the version it
 was given at the gateway, and is closed afterwards.
+
+A READY version need not be in memory: a lazy one is loaded when it is first asked for, one that had to
+make room when it is asked for again. Whoever asks meanwhile waits for the one load.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
+from weakref import WeakValueDictionary
 
 import structlog
 
-from trireme_common.errors import Code, SpecError, TriremeError
-from trireme_common.model_spec import ModelSpec
-from trireme_common.repository import Scan, SpecReader, VersionFiles, scan
-from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State
+from trireme_common.announcer import Announcer
+from trireme_common.entries import Entries, Entry
+from trireme_common.errors import SpecError
+from trireme_common.finds import Finds, Signed, signed
+from trireme_common.memory import MemoryBudget
+from trireme_common.orders import Order
+from trireme_common.orders_file import StandingOrders
+from trireme_common.repository import VersionFiles
+from trireme_common.shelf import Key, MemoryObserver, Shelf, T
+from trireme_common.stage_state import ModelDescriptor, StageState, State
+from trireme_common.version_policy import Policy, ordered_policy
+from trireme_common.waking import Waking
 
 logger = structlog.get_logger(__name__)
 
-
-class Servable(Protocol):
-    """A loaded version: what a stage runs, and what it says of it.
-
-    A servable may have `notes` (str): what of the spec is not honoured although it serves. They are
-    published as the reason of the READY version.
-    """
-
-    @property
-    def descriptor(self) -> ModelDescriptor: ...
-
-    async def close(self) -> None:
-        """Finishes what is queued and frees everything."""
-
-
-T = TypeVar("T", bound=Servable)
-Key = tuple[str, int]
-
-
-@dataclass
-class _Entry(Generic[T]):
-    files: VersionFiles
-    state: State
-    reason: str = ""
-    servable: T | None = None
-
-
-def latest_policy(spec: ModelSpec, versions: list[int]) -> tuple[list[int], int]:
-    """Candidates from the most wanted on, and how many of them are to be READY, as `versions` says."""
-    descending = sorted(versions, reverse=True)
-    if spec.versions.policy == "specific":
-        chosen = [version for version in descending if version in spec.versions.list]
-        return chosen, len(chosen)
-    return descending, spec.versions.count if spec.versions.policy == "latest" else len(descending)
-
-
-def every_version(spec: ModelSpec, versions: list[int]) -> tuple[list[int], int]:
-    """All versions on disk: stages whose versions cost little keep whatever inference may choose."""
-    return sorted(versions, reverse=True), len(versions)
+_FIRST_USE_SECONDS = 0.05
 
 
 class ModelStore(Generic[T]):
-    """Loads, swaps and retires versions. `load` runs in a thread and raises SpecError to refuse."""
+    """Loads, swaps and retires versions. `load` runs in a thread and raises SpecError to refuse.
+
+    `preview` (in a thread too) describes a lazy version without loading it, or returns None where that
+    cannot be done. It is asked only while the model has nothing that the version could displace.
+    """
 
     def __init__(
         self,
         models_dir: Path,
         load: Callable[[VersionFiles], T],
         *,
-        policy: Callable[[ModelSpec, list[int]], tuple[list[int], int]] = latest_policy,
+        policy: Policy = ordered_policy,
+        preview: Callable[[VersionFiles], ModelDescriptor | None] = lambda _: None,
         linger_seconds: float = 10.0,
         device: str = "",
+        state_dir: Path | None = None,
+        budget: MemoryBudget | None = None,
+        observer: MemoryObserver | None = None,
+        measure: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._models_dir = models_dir
-        self._specs = SpecReader()
-        self._load = load
         self._policy = policy
-        self._linger_seconds = linger_seconds
-        self._clock = clock
-        self._entries: dict[Key, _Entry[T]] = {}
-        self._serving: dict[tuple[str, str], T] = {}
-        self._broken: tuple[tuple[str, str], ...] = ()
-        self._retired: list[tuple[float, Key | None, T]] = []
-        self._seen: dict[Key, str] = {}
-        self._listeners: set[Callable[[StageState], None]] = set()
-        self._state = StageState(device=device)
+        self._preview = preview
+        self._entries: Entries[T] = Entries(models_dir, linger_seconds, clock)
+        self._shelf = Shelf(
+            load, self._entries.hide, budget=budget, observer=observer, measure=measure, clock=clock
+        )
+        self._finds = Finds(models_dir)
+        self._bringing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._orders = StandingOrders(state_dir or models_dir)
+        self._due: set[str] = set()
+        self._called = asyncio.Event()
+        self._waking = Waking(self._entries, self._shelf, self._woke)
+        self._announcer = Announcer(device)
         self.loaded_once = asyncio.Event()
-        """Set after the first look at the repository: everything usable is loaded."""
+        """Set after the first look at the repository: everything usable is loaded, or known to be."""
 
     @property
     def state(self) -> StageState:
-        return self._state
+        return self._announcer.state
+
+    def peek(self, name: str, version: str) -> T | None:
+        """The servable of a version, if it is in memory."""
+        servable = self._entries.serving.get((name, version))
+        if servable is not None:
+            self._shelf.use(servable)
+        return servable
 
     def get(self, name: str, version: str) -> T:
-        """The servable of a version. Raises TriremeError(MODEL_NOT_FOUND or MODEL_NOT_READY)."""
-        servable = self._serving.get((name, version))
-        if servable is not None:
-            return servable
-        if any(key[0] == name for key in self._serving):
-            raise TriremeError(Code.MODEL_NOT_FOUND, f"model '{name}' has no version '{version}' here")
-        if any(key[0] == name for key in self._entries):
-            raise TriremeError(Code.MODEL_NOT_READY, f"model '{name}' is not ready")
-        raise TriremeError(Code.MODEL_NOT_FOUND, f"unknown model '{name}'")
+        """The servable of a version that is in memory. Raises TriremeError(MODEL_NOT_FOUND or
+        MODEL_NOT_READY)."""
+        servable = self.peek(name, version)
+        if servable is None:
+            raise self._entries.refusal(name, version)
+        return servable
+
+    async def acquire(self, name: str, version: str) -> T:
+        """As `get`, but what is READY and not in memory is loaded."""
+        while (servable := self.peek(name, version)) is None:
+            entry = self._entries.find(name, version)
+            if entry is None or entry.descriptor is None:
+                raise self._entries.refusal(name, version)
+            await self._waking.wait(entry)
+        return servable
 
     def servables(self) -> Iterable[T]:
-        return self._serving.values()
+        return self._entries.serving.values()
 
     def subscribe(self, listener: Callable[[StageState], None]) -> Callable[[], None]:
-        """Calls `listener` with the state at every change, until the returned function is called."""
-        self._listeners.add(listener)
-        return lambda: self._listeners.discard(listener)
+        """As `Announcer.subscribe`."""
+        return self._announcer.subscribe(listener)
+
+    def obey(self, orders: Sequence[Order]) -> None:
+        """Takes over what is new of `orders`; `watch` carries it out at once."""
+        self._call(self._orders.take(orders, self._finds.models))
 
     def drain(self) -> None:
         """Tells every gateway that this endpoint is about to leave."""
-        self._publish(draining=True)
+        self._announcer.drain()
 
     async def watch(self, poll_seconds: float) -> None:
-        """Keeps the store in step with the repository until cancelled."""
+        """Keeps the store in step with the repository and with orders until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._poll(poll_seconds))
+            while True:
+                await self._called.wait()
+                self._called.clear()
+                names, self._due = self._due, set()
+                for name in names:  # one that takes long must not keep another waiting
+                    group.create_task(self._carry_out(name))
+
+    async def _poll(self, poll_seconds: float) -> None:
         first = True
         while True:
             try:
@@ -143,151 +150,151 @@ class ModelStore(Generic[T]):
         `settled_only` leaves a version alone until two looks in a row found the same files, so that
         one that is still being copied is not loaded half.
         """
-        found = await asyncio.to_thread(scan, self._models_dir, self._specs)
-        settled = {
-            (files.spec.name, files.version)
-            for files in found.versions
-            if not settled_only or self._seen.get((files.spec.name, files.version)) == files.signature
-        }
-        self._seen = {(files.spec.name, files.version): files.signature for files in found.versions}
-        self._broken = found.broken
-        by_name: dict[str, list[VersionFiles]] = {}
-        for files in found.versions:
-            by_name.setdefault(files.spec.name, []).append(files)
-        self._forget_missing(found)
-        self._announce(found, settled)
-        for versions in by_name.values():
-            await self._bring_up(versions, settled)
+        there, same = await self._finds.look_again()
+        settled = same if settled_only else there
+        await self._orders.exchange(self._finds.models)
+        orders = self._orders.all()
+        self._forget_missing()
+        self._announce(settled)
+        for name in list(self._finds.models):
+            await self._tend(name, settled)
         await self._close_retired()
+        self._orders.carried_out(order for order in orders if order.model not in self._finds.models)
         self._publish()
 
-    def _announce(self, found: Scan, settled: set[Key]) -> None:
+    async def _carry_out(self, name: str) -> None:
+        """Does at once, for one model, what an order says, or what a version that failed asks for."""
+        try:
+            settled = await self._finds.look()
+            await self._orders.exchange(self._finds.models)
+            await self._tend(name, settled)
+            self._publish()
+        except (SpecError, OSError) as error:
+            logger.error("repository_unreadable", reason=str(error))
+        except Exception:  # must not end the watch
+            logger.exception("order_failed", model=name)
+
+    async def _tend(self, name: str, settled: Signed) -> None:
+        """Brings one model in step with the repository and with its order. What a new order is about is
+        tried again if it had failed, and loaded even if it is lazy."""
+        async with self._bringing.setdefault(name, asyncio.Lock()):
+            order = self._orders.get(name)
+            anew = self.loaded_once.is_set() and self._orders.outstanding(name)
+            if anew:
+                self._entries.forget_failures(name)
+            await self._bring_up(name, settled, anew=anew)
+            if order is not None:
+                self._orders.carried_out([order])
+
+    def _call(self, names: Iterable[str]) -> None:
+        self._due.update(names)
+        if self._due:
+            self._called.set()
+
+    def _announce(self, settled: Signed) -> None:
         """Shows as LOADING what is about to be loaded for the first time."""
-        for files in found.versions:
-            key = (files.spec.name, files.version)
-            if key not in self._entries and key in settled and self._wanted(files.spec, found, key):
-                self._entries[key] = _Entry(files, State.LOADING)
+        for name, versions in self._finds.models.items():
+            candidates, count = self._candidates(name)
+            for files in versions:
+                if files.version in candidates[:count] and signed(files) in settled:
+                    self._entries.announce(files)
         self._publish()
 
-    def _wanted(self, spec: ModelSpec, found: Scan, key: Key) -> bool:
-        numbers = [files.version for files in found.versions if files.spec.name == spec.name]
-        candidates, count = self._policy(spec, numbers)
-        return key[1] in candidates[:count]
-
-    async def _bring_up(self, versions: list[VersionFiles], settled: set[Key]) -> None:
-        by_number = {files.version: files for files in versions}
-        spec = versions[0].spec
-        candidates, count = self._policy(spec, list(by_number))
+    async def _bring_up(self, name: str, settled: Signed, *, anew: bool) -> None:
+        by_number = {files.version: files for files in self._finds.models.get(name, ())}
+        order = self._orders.get(name)
+        if not by_number and (order is None or not order.unloaded):
+            return  # it is gone, or its model.yaml is broken: see _forget_missing
+        candidates, count = self._candidates(name)
+        lazily = not anew and not self._entries.has_good(name)
         good: list[Key] = []
         for number in candidates:
             if len(good) == count:
                 break
-            key = (spec.name, number)
-            if key in settled:
-                await self._load_if_changed(by_number[number])
-            entry = self._entries.get(key)
-            if entry is not None and entry.servable is not None:
-                good.append(key)
-                if entry.state is State.UNLOADING:
-                    self._revive(key, entry)
-        for key in [key for key in self._entries if key[0] == spec.name and key not in good]:
-            self._displace(key, keep_failed=key[1] in candidates)
+            files = by_number[number]
+            if signed(files) in settled:
+                await self._bring(files, lazily=lazily and files.spec.memory.lazy)
+            if await self._is_good(files, anew=anew):
+                good.append(_key(files))
+        for key in self._entries.of(name):
+            if key not in good:
+                self._displace(key, keep_failed=key[1] in candidates)
 
-    async def _load_if_changed(self, files: VersionFiles) -> None:
-        key = (files.spec.name, files.version)
-        entry = self._entries.get(key)
-        if (
-            entry is not None
-            and entry.files.signature == files.signature
-            and entry.state is not State.LOADING
-        ):
+    def _candidates(self, name: str) -> tuple[list[int], int]:
+        versions = self._finds.models.get(name, ())
+        if not versions:
+            return [], 0
+        numbers = [files.version for files in versions]
+        return self._policy(versions[0].spec, numbers, self._orders.get(name))
+
+    async def _is_good(self, files: VersionFiles, *, anew: bool) -> bool:
+        """Whether the version can be asked for, now that it is wanted."""
+        entry = self._entries.get(_key(files))
+        if entry is not None and anew and entry.servable is None and entry.descriptor is not None:
+            await self._waking.attempt(entry)
+            entry = self._entries.get(_key(files))
+        if entry is None or entry.descriptor is None:
+            return False
+        if entry.state is State.UNLOADING:
+            self._entries.revive(entry)
+            self._rest(entry)
+        return True
+
+    async def _bring(self, files: VersionFiles, *, lazily: bool) -> None:
+        """Loads (or only previews) a version that is new or has changed."""
+        entry = self._entries.get(_key(files))
+        if entry is not None and entry.files.signature == files.signature and not entry.untried:
             return
-        previous = entry.servable if entry is not None else None
-        started = self._clock()
         try:
-            servable = await asyncio.to_thread(self._load, files)
-        except (
-            Exception
-        ) as error:  # a foreign file can make a library raise anything; this version alone fails
-            reason = error.detail if isinstance(error, TriremeError) else f"{type(error).__name__}: {error}"
-            logger.error("model_load_failed", model=key[0], version=key[1], reason=reason)
-            state = State.UNAVAILABLE if entry is None or previous is None else entry.state
-            self._entries[key] = _Entry(files, state, reason, previous)
+            described = await asyncio.to_thread(self._preview, files) if lazily else None
+            servable = await self._shelf.load(_key(files), files, swap=True) if described is None else None
+        except Exception as error:  # a foreign file can make a library raise anything; it alone fails
+            self._entries.failed(files, error)
         else:
-            seconds = round(self._clock() - started, 3)
-            logger.info("model_loaded", model=key[0], version=key[1], seconds=seconds)
-            self._entries[key] = _Entry(files, State.READY, getattr(servable, "notes", ""), servable)
-            self._serving[(key[0], str(key[1]))] = servable
-            if previous is not None:
-                self._retired = [retired for retired in self._retired if retired[1] != key]
-                self._retired.append((self._clock() + self._linger_seconds, None, previous))
+            self._entries.ready(files, servable, described)
+            if servable is not None:
+                self._shelf.rest(servable, True)
         self._publish()
 
-    def _revive(self, key: Key, entry: _Entry[T]) -> None:
-        entry.state = State.READY
-        self._retired = [retired for retired in self._retired if retired[1] != key]
+    def _woke(self, entry: Entry[T], *, failed: bool) -> None:
+        if failed:
+            self._call([entry.key[0]])  # an older version may take its place
+        else:  # it serves those who waited for it before it may be asked to leave
+            asyncio.get_running_loop().call_later(_FIRST_USE_SECONDS, self._rest, entry)
+        self._publish()
+
+    def _rest(self, entry: Entry[T]) -> None:
+        if entry.servable is not None:
+            self._shelf.rest(entry.servable, entry.state is State.READY)
 
     def _displace(self, key: Key, *, keep_failed: bool) -> None:
-        entry = self._entries[key]
-        if entry.servable is None:
-            if not keep_failed:
-                del self._entries[key]
-        elif entry.state is not State.UNLOADING:
-            entry.state = State.UNLOADING
-            self._retired.append((self._clock() + self._linger_seconds, key, entry.servable))
+        lingering = self._entries.displace(key, keep_failed=keep_failed)
+        if lingering is not None:
+            self._rest(lingering)
 
-    def _forget_missing(self, found: Scan) -> None:
+    def _forget_missing(self) -> None:
         """Retires versions that left the disk; a model whose model.yaml broke keeps what it serves."""
-        broken = {name for name, _ in found.broken}
-        for key in [key for key in self._entries if key not in self._seen and key[0] not in broken]:
-            self._displace(key, keep_failed=False)
+        broken = {name for name, _ in self._finds.broken}
+        there = {_key(files) for versions in self._finds.models.values() for files in versions}
+        for key in self._entries.known():
+            if key not in there and key[0] not in broken:
+                self._displace(key, keep_failed=False)
 
     async def _close_retired(self) -> None:
-        now = self._clock()
-        due = [retired for retired in self._retired if retired[0] <= now]
-        self._retired = [retired for retired in self._retired if retired[0] > now]
-        for _, key, servable in due:
-            if key is not None:
-                self._entries.pop(key, None)
-                self._serving.pop((key[0], str(key[1])), None)
-                logger.info("model_unloaded", model=key[0], version=key[1])
-                self._publish()  # gateways turn away before it is closed
-            try:
-                await servable.close()
-            except Exception:  # one that cannot be freed must not keep others from being loaded
-                logger.exception("model_close_failed")
+        due = self._entries.take_due()
+        self._publish()  # gateways turn away before anything is closed
+        for servable in due:
+            await self._shelf.close(servable)
 
     async def close(self) -> None:
         """Closes every servable, the retired ones included."""
-        servables = {id(servable): servable for servable in self._serving.values()}
-        servables.update({id(servable): servable for _, _, servable in self._retired})
-        self._serving.clear()
-        self._retired.clear()
-        for servable in servables.values():
-            with contextlib.suppress(Exception):
-                await servable.close()
+        self._waking.stop()
+        for servable in self._entries.take_all():
+            await self._shelf.close(servable)
 
-    def _told(self, reason: str) -> str:
-        """A reason as strangers may read it: where the repository lies is not their business."""
-        return reason.replace(f"{self._models_dir}/", "").replace(f"{self._models_dir.resolve()}/", "")
+    def _publish(self) -> None:
+        self._announcer.publish(self._entries.versions(self._finds.broken), self._orders.done)
 
-    def _publish(self, *, draining: bool | None = None) -> None:
-        models = [
-            ModelVersion(
-                key[0],
-                str(key[1]),
-                entry.state,
-                self._told(entry.reason),
-                entry.servable.descriptor if entry.servable is not None else None,
-            )
-            for key, entry in sorted(self._entries.items())
-        ]
-        models.extend(
-            ModelVersion(name, "", State.UNAVAILABLE, self._told(reason)) for name, reason in self._broken
-        )
-        draining = self._state.draining if draining is None else draining
-        state = replace(self._state, models=tuple(models), draining=draining)
-        if state != self._state:
-            self._state = state
-            for listener in tuple(self._listeners):
-                listener(state)
+
+def _key(files: VersionFiles) -> Key:
+    return files.spec.name, files.version

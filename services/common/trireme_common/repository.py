@@ -4,25 +4,30 @@
     <models>/<name>/<version>/            an integer; the model file and its assets
     <models>/<name>/golden.json           one request and its answer (or <version>/golden.json)
 
-A directory that holds `<version>/model.onnx` and no model.yaml is served as task `tensor`.
-Directories with neither are not models and are passed over.
+A directory with a `config.pbtxt` is a model of Triton's and served as it is (`triton/`); a model.yaml
+beside it wins. One that holds `<version>/model.onnx` and neither is served as task `tensor`.
+Directories without any of the three are not models and are passed over.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from trireme_common.errors import SpecError
 from trireme_common.model_spec import ModelSpec, read_model_spec
+from trireme_common.triton.translation import CONFIG_FILE, TritonModel, read_triton_model
 
 SPEC_FILE = "model.yaml"
 GOLDEN_FILE = "golden.json"
 MODEL_FILES = ("model.onnx", "model.onnx.data", "model.pt", "model.pt2")
 _BLOCK = 1024 * 1024
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,22 @@ class VersionFiles:
     version: int
     directory: Path
     signature: str
-    """Changes when any file of the version, or its model.yaml, does."""
+    """Changes when any file of the version, or of those that all versions share, does."""
+    notes: tuple[str, ...] = ()
+    """What of the model's files is not honoured."""
+    triton: TritonModel | None = None
+    """Where `spec` comes from a config.pbtxt."""
+
+    @property
+    def spec_file(self) -> str:
+        """Name of the file that `spec` was read from, for messages."""
+        return CONFIG_FILE if self.triton is not None else SPEC_FILE
+
+    @property
+    def label_files(self) -> list[Path]:
+        """Files beside the versions that hold labels of outputs."""
+        names = self.triton.label_files.values() if self.triton is not None else ()
+        return sorted({self.directory.parent / name for name in names})
 
     @property
     def golden(self) -> Path | None:
@@ -58,19 +78,27 @@ class Scan:
 
 
 class SpecReader:
-    """Reads model.yaml files, each again only when it has changed: repositories are looked at often."""
+    """Reads specs, each again only when its file has changed: repositories are looked at often."""
 
     def __init__(self) -> None:
-        self._read: dict[Path, tuple[tuple[int, ...], ModelSpec]] = {}
+        self._read: dict[tuple[Path, tuple[str, ...]], tuple[tuple[int, ...], Any]] = {}
 
     def read(self, path: Path) -> ModelSpec:
         """As `read_model_spec`."""
+        return self._once(path, (), lambda: read_model_spec(path))
+
+    def read_triton(self, path: Path, files: tuple[str, ...]) -> TritonModel:
+        """As `read_triton_model`."""
+        return self._once(path, files, lambda: read_triton_model(path, files))
+
+    def _once(self, path: Path, more: tuple[str, ...], read: Callable[[], T]) -> T:
         stat = path.stat()
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        kept = self._read.get(path)
+        kept = self._read.get((path, more))
         if kept is None or kept[0] != stamp:
-            kept = self._read[path] = (stamp, read_model_spec(path))
-        return kept[1]
+            kept = self._read[path, more] = (stamp, read())
+        found: T = kept[1]
+        return found
 
 
 def scan(models_dir: Path, reader: SpecReader | None = None) -> Scan:
@@ -95,24 +123,57 @@ def scan(models_dir: Path, reader: SpecReader | None = None) -> Scan:
 
 def _model_versions(directory: Path, reader: SpecReader) -> Iterator[VersionFiles]:
     numbers = sorted(int(path.name) for path in directory.iterdir() if _is_version(path))
-    spec_path = directory / SPEC_FILE
-    if spec_path.is_file():
-        spec = reader.read(spec_path)
-        if spec.name != directory.name:
-            raise SpecError(f"{spec_path}: name is '{spec.name}', but the directory is '{directory.name}'")
-        if not numbers:
-            raise SpecError(f"{directory}: no version; put the model into {directory / '1'}")
-    elif any((directory / str(number) / "model.onnx").is_file() for number in numbers):
-        spec = bare_spec(directory.name)
-    else:
+    files = _model_files(directory, numbers)
+    found = _read_model(directory, files, reader)
+    if found is None:
         return
+    spec, notes, triton = found
+    if not numbers:
+        raise SpecError(f"{directory}: no version; put the model into {directory / '1'}")
     for number in numbers:
         version = directory / str(number)
-        yield VersionFiles(spec, number, version, _signature(spec_path, version))
+        made = VersionFiles(spec, number, version, "", notes, triton)
+        yield replace(made, signature=_signature(made))
+
+
+def _read_model(
+    directory: Path, files: tuple[str, ...], reader: SpecReader
+) -> tuple[ModelSpec, tuple[str, ...], TritonModel | None] | None:
+    """Spec and notes of a model; None where the directory is none."""
+    spec_path, config_path = directory / SPEC_FILE, directory / CONFIG_FILE
+    if spec_path.is_file():
+        spec = reader.read(spec_path)
+        _check_name(spec_path, spec.name)
+        notes = (f"{CONFIG_FILE} is not read: {SPEC_FILE} stands beside it",) if config_path.is_file() else ()
+        return spec, notes, None
+    if config_path.is_file():
+        triton = reader.read_triton(config_path, files)
+        _check_name(config_path, triton.spec.name)
+        return triton.spec, triton.notes, triton
+    if "model.onnx" in files:
+        return bare_spec(directory.name), (), None
+    if files:
+        raise SpecError(
+            f"{directory}: {files[0]} does not say what it takes and gives; "
+            f"write a {SPEC_FILE} or a {CONFIG_FILE} with its inputs and outputs"
+        )
+    return None
+
+
+def _check_name(path: Path, name: str) -> None:
+    if name != path.parent.name:
+        raise SpecError(f"{path}: name is '{name}', but the directory is '{path.parent.name}'")
+
+
+def _model_files(directory: Path, numbers: list[int]) -> tuple[str, ...]:
+    """Names, of those that model files have, that stand in any of the versions."""
+    return tuple(
+        name for name in MODEL_FILES if any((directory / str(number) / name).exists() for number in numbers)
+    )
 
 
 def bare_spec(name: str) -> ModelSpec:
-    """Spec of a `model.onnx` that has no model.yaml. Raises SpecError for a name that cannot be served."""
+    """Spec of a `model.onnx` that stands alone. Raises SpecError for a name that cannot be served."""
     try:
         return ModelSpec(name=name)
     except ValueError as error:
@@ -123,9 +184,11 @@ def _is_version(path: Path) -> bool:
     return path.is_dir() and path.name.isascii() and path.name.isdigit() and str(int(path.name)) == path.name
 
 
-def _signature(spec_path: Path, directory: Path) -> str:
+def _signature(files: VersionFiles) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for path in (spec_path, directory.parent / GOLDEN_FILE, *sorted(directory.rglob("*"))):
+    model = files.directory.parent
+    shared = (model / SPEC_FILE, model / CONFIG_FILE, model / GOLDEN_FILE, *files.label_files)
+    for path in (*shared, *sorted(files.directory.rglob("*"))):
         try:
             stat = path.stat()
         except OSError:
@@ -151,9 +214,13 @@ def content_digest(files: VersionFiles, *, with_model: bool) -> str:
     `with_model` False leaves out the model's weights, which only inference reads.
     """
     digest = hashlib.sha256(files.spec.model_dump_json().encode())
+    weights: tuple[str, ...] = MODEL_FILES
+    if files.triton is not None:
+        digest.update(files.triton.config)
+        weights = (*weights, files.triton.model_file)
     model_root = files.directory.parent
-    for path in files.files():
-        if not with_model and path.name in MODEL_FILES:
+    for path in (*filter(Path.is_file, files.label_files), *files.files()):
+        if not with_model and path.name in weights:
             continue
         actual = sha256(path)
         name = os.fspath(path.relative_to(model_root))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trireme_common.errors import SettingsError
@@ -36,13 +36,52 @@ class ServiceSettings(BaseSettings):
     decision stands. The gateway decides for all services."""
 
 
-class StageSettings(ServiceSettings):
-    """Settings of the three stages behind the gateway."""
+class ModelsSettings(ServiceSettings):
+    """Where the model repository lies, and where it comes from (docs/model-repositories.md)."""
 
     models_dir: Path = Field(Path("models"), validation_alias="TRIREME_MODELS_DIR")
     """The model repository; every service reads its own part of it."""
+    models_source: str | None = Field(None, validation_alias="TRIREME_MODELS_SOURCE")
+    """URL that the repository is mirrored from: `s3://`, `gs://`, `az://`, `https://`, `oci://` or
+    `file://`. The directory of `TRIREME_MODELS_DIR` is its cache then. Unset mirrors nothing."""
+    models_source_models: str = Field("", validation_alias="TRIREME_MODELS_SOURCE_MODELS")
+    """Names of the models to mirror, with commas between; unset mirrors all."""
+    models_source_poll_seconds: float = Field(
+        60.0, gt=0, validation_alias="TRIREME_MODELS_SOURCE_POLL_SECONDS"
+    )
+    """How often the source is listed."""
+    models_source_spare_versions: int = Field(
+        1, ge=0, validation_alias="TRIREME_MODELS_SOURCE_SPARE_VERSIONS"
+    )
+    """How many versions beyond those that model.yaml wants are mirrored, to fall back on if the newest one is
+    bad."""
+    models_source_concurrency: int = Field(
+        4, ge=1, le=64, validation_alias="TRIREME_MODELS_SOURCE_CONCURRENCY"
+    )
+    """How many files are downloaded at a time."""
+    models_source_timeout_seconds: float = Field(
+        30.0, gt=0, validation_alias="TRIREME_MODELS_SOURCE_TIMEOUT_SECONDS"
+    )
+    """How long to wait for a connection, and for each read."""
+    models_source_allow_http: bool = Field(False, validation_alias="TRIREME_MODELS_SOURCE_ALLOW_HTTP")
+    """Allows a source that is not encrypted: `http://`, `oci+http://`, an object store behind such an
+    endpoint."""
+    models_source_username: str = Field("", validation_alias="TRIREME_MODELS_SOURCE_USERNAME")
+    """User at an `https://` or `oci://` source."""
+    models_source_password: SecretStr | None = Field(None, validation_alias="TRIREME_MODELS_SOURCE_PASSWORD")
+    """Password at such a source; without a user it is sent as a bearer token."""
+    models_cache_bytes: int = Field(0, ge=0, validation_alias="TRIREME_MODELS_CACHE_BYTES")
+    """Bytes that mirrored models may take; 0 is no bound. Versions in use are never dropped for it."""
+
+
+class StageSettings(ModelsSettings):
+    """Settings of the three stages behind the gateway."""
+
     models_poll_seconds: float = Field(2.0, gt=0, validation_alias="TRIREME_MODELS_POLL_SECONDS")
     """How often the repository is looked at for new, changed and removed versions."""
+    state_dir: Path | None = Field(None, validation_alias="TRIREME_STATE_DIR")
+    """Directory that keeps what operators ordered (a version put back, a model unloaded) through restarts;
+    unset keeps it in the model repository itself, where that can be written."""
     host: str = "127.0.0.1"
     """Address the gRPC server binds."""
     port: int = Field(0, ge=0, le=65535)

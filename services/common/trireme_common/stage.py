@@ -12,6 +12,7 @@ from trireme_common.grpc_server import GrpcServer
 from trireme_common.metrics import export_state, serve_metrics
 from trireme_common.model_store import ModelStore
 from trireme_common.process import settle_heap
+from trireme_common.remote.follow import followed
 from trireme_common.settings import StageSettings
 from trireme_common.stage_stream import cancel_and_wait
 
@@ -31,7 +32,8 @@ async def serve_stage(
         metrics_port = serve_metrics(settings.host, settings.metrics_port)
         store.subscribe(export_state)
         await server.start()
-        watcher = asyncio.create_task(store.watch(settings.models_poll_seconds))
+        usable = stack.enter_context(followed(settings))
+        watcher = asyncio.create_task(_watch(store, settings.models_poll_seconds, usable))
         stack.push_async_callback(cancel_and_wait, watcher)
         logger.info("listening", host=settings.host, port=server.port, metrics_port=metrics_port)
         ready = asyncio.create_task(_announce_ready(store, server))
@@ -39,6 +41,11 @@ async def serve_stage(
         ready.cancel()
         store.drain()
         await server.stop(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
+
+
+async def _watch(store: ModelStore[Any], poll_seconds: float, usable: asyncio.Event) -> None:
+    await usable.wait()
+    await store.watch(poll_seconds)
 
 
 async def _announce_ready(store: ModelStore[Any], server: GrpcServer) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trireme_common.model_spec import ModelSpec, TensorSpec
+from trireme_common.orders import Order, decode_orders, encode_orders
 from trireme_protos.trireme.v1 import envelope_pb2
 
 
@@ -25,6 +26,8 @@ class TensorInfo:
     name: str
     datatype: str
     shape: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    """Names of the classes of an output that has its own."""
 
     @classmethod
     def of(cls, spec: TensorSpec) -> TensorInfo:
@@ -50,6 +53,8 @@ class ModelDescriptor:
     cache_enabled: bool = True
     cache_ttl_seconds: int = 300
     cache_scope: str = "tenant"
+    config: str = ""
+    """Triton's JSON of the model's configuration; of inference alone."""
 
     @classmethod
     def of(
@@ -94,11 +99,15 @@ class StageState:
     models: tuple[ModelVersion, ...] = ()
     draining: bool = False
     device: str = ""
+    orders: tuple[Order, ...] = ()
+    """Those that it has carried out."""
 
 
 def encode_state(state: StageState) -> envelope_pb2.StageState:
     """Protobuf form of a state."""
-    message = envelope_pb2.StageState(draining=state.draining, device=state.device)
+    message = envelope_pb2.StageState(
+        draining=state.draining, device=state.device, orders=encode_orders(state.orders)
+    )
     for model in state.models:
         entry = message.models.add(
             name=valid_text(model.name),
@@ -125,9 +134,11 @@ def _encode_descriptor(descriptor: ModelDescriptor, into: envelope_pb2.ModelDesc
     into.cache.enabled = descriptor.cache_enabled
     into.cache.ttl_seconds = descriptor.cache_ttl_seconds
     into.cache.scope = descriptor.cache_scope
+    into.config = valid_text(descriptor.config)
     for specs, field_ in ((descriptor.inputs, into.inputs), (descriptor.outputs, into.outputs)):
         for spec in specs:
-            field_.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+            labels = map(valid_text, spec.labels)
+            field_.add(name=spec.name, datatype=spec.datatype, shape=spec.shape, labels=labels)
 
 
 def valid_text(text: str) -> str:
@@ -141,6 +152,7 @@ def decode_state(message: envelope_pb2.StageState) -> StageState:
         models=tuple(_decode_model(model) for model in message.models),
         draining=message.draining,
         device=message.device,
+        orders=decode_orders(message.orders),
     )
 
 
@@ -153,7 +165,7 @@ def _decode_model(model: envelope_pb2.ModelVersion) -> ModelVersion:
 
 def _decode_descriptor(message: envelope_pb2.ModelDescriptor) -> ModelDescriptor:
     inputs, outputs = (
-        tuple(TensorInfo(spec.name, spec.datatype, tuple(spec.shape)) for spec in specs)
+        tuple(TensorInfo(spec.name, spec.datatype, tuple(spec.shape), tuple(spec.labels)) for spec in specs)
         for specs in (message.inputs, message.outputs)
     )
     return ModelDescriptor(
@@ -172,4 +184,5 @@ def _decode_descriptor(message: envelope_pb2.ModelDescriptor) -> ModelDescriptor
         cache_enabled=message.cache.enabled,
         cache_ttl_seconds=message.cache.ttl_seconds,
         cache_scope=message.cache.scope,
+        config=message.config,
     )

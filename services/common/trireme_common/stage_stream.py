@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import grpc
 import grpc.aio
@@ -20,17 +19,16 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.grpc_server import MAX_MESSAGE_BYTES
 from trireme_common.grpc_status import STATUS
 from trireme_common.item_trace import ItemsTrace, MessageTrace
+from trireme_common.orders import Order, decode_orders
+from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
 from trireme_common.stage_state import StageState, encode_state, valid_text
 from trireme_common.tracing import NO_TRACER, Span, Tracer
 from trireme_protos.trireme.v1 import envelope_pb2
 
 logger = structlog.get_logger(__name__)
 
-# What one message may carry in payloads; the rest is for ids, details and request ids.
-MAX_PAYLOAD_BYTES = MAX_MESSAGE_BYTES - 1024 * 1024
 _MAX_US = 2**32 - 1
 
 
@@ -47,6 +45,8 @@ class Item:
     received: float = field(default_factory=time.monotonic)
     trace: ItemsTrace | None = None
     """Where its request is traced."""
+    priority: int = 0
+    """1 is the highest; 0, or a level that the model does not have, is its default."""
 
     @property
     def span(self) -> Span | None:
@@ -73,6 +73,7 @@ class Outcome:
 
 
 Emit = Callable[[Sequence[Outcome]], None]
+"""Takes outcomes of some items; none at all says that the stage is at work on them."""
 
 
 class StageHandler(Protocol):
@@ -88,6 +89,9 @@ class StateSource(Protocol):
     def state(self) -> StageState: ...
 
     def subscribe(self, listener: Callable[[StageState], None]) -> Callable[[], None]: ...
+
+    def obey(self, orders: Sequence[Order]) -> None:
+        """Takes over what is new of `orders` and carries it out; the state tells when that is done."""
 
 
 class StageServicer:
@@ -111,7 +115,7 @@ class StageServicer:
     async def _exchange(
         self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
     ) -> None:
-        stream = _Stream(self._handler, self._source.state, self._tracer, self._stage)
+        stream = _Stream(self._handler, self._source, self._tracer, self._stage)
         unsubscribe = self._source.subscribe(stream.tell)
         failure: Exception | None = None
         try:
@@ -140,13 +144,15 @@ async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: Excep
 class _Stream:
     """State of one stream: the items under way and what waits to be written."""
 
-    def __init__(self, handler: StageHandler, state: StageState, tracer: Tracer, stage: str) -> None:
+    def __init__(self, handler: StageHandler, source: StateSource, tracer: Tracer, stage: str) -> None:
         self._handler = handler
+        self._obey = source.obey
         self._tracer = tracer
         self._stage = stage
         self._live: dict[int, Item] = {}
         self._outcomes: list[Outcome] = []
-        self._state: StageState | None = state
+        self._state: StageState | None = source.state
+        self._working = False
         self._wake = asyncio.Event()
         self._wake.set()
         self._ended = False
@@ -158,6 +164,7 @@ class _Stream:
 
     def _emit(self, outcomes: Sequence[Outcome]) -> None:
         """Takes the first outcome of every item whose caller still waits."""
+        self._working = not outcomes
         for outcome in outcomes:
             if self._live.get(outcome.item.id) is outcome.item:
                 del self._live[outcome.item.id]
@@ -175,6 +182,8 @@ class _Stream:
                 item = self._live.pop(cancelled, None)
                 if item is not None:
                     _give_up(item)
+            if envelope.orders:
+                self._obey(decode_orders(envelope.orders))
             if envelope.items:
                 self._start(envelope)
         if self._tasks:
@@ -194,6 +203,7 @@ class _Stream:
             item = Item(
                 message.id, message.payload, now + message.remaining_ms / 1000, message.request_id, False, now
             )
+            item.priority = message.priority
             if trace is not None:
                 item.trace = trace.join(message.traceparent, message.request_id)
             self._live[item.id] = item
@@ -229,6 +239,9 @@ class _Stream:
             state, self._state = self._state, None
             if state is not None:
                 await write(envelope_pb2.Reply(state=encode_state(state)).SerializeToString())
+            if self._working:
+                self._working = False
+                await write(envelope_pb2.Reply(working=True).SerializeToString())
             for part in in_messages(outcomes):
                 await write(_reply(part))
 
@@ -271,28 +284,6 @@ def _fail(result: envelope_pb2.Result, outcome: Outcome) -> None:
         )
     result.failure.code = error.code.value
     result.failure.detail = valid_text(error.detail)
-
-
-class _HasPayload(Protocol):
-    @property
-    def payload(self) -> bytes: ...
-
-
-P = TypeVar("P", bound=_HasPayload)
-
-
-def in_messages(parts: Iterable[P], max_items: int = sys.maxsize) -> Iterator[list[P]]:
-    """Parts in lists that fit into a message each: grpc ends a stream whose message is too large."""
-    message: list[P] = []
-    size = 0
-    for part in parts:
-        if message and (len(message) == max_items or size + len(part.payload) > MAX_PAYLOAD_BYTES):
-            yield message
-            message, size = [], 0
-        message.append(part)
-        size += len(part.payload)
-    if message:
-        yield message
 
 
 async def cancel_and_wait(task: asyncio.Task[None]) -> None:

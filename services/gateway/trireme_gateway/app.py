@@ -11,7 +11,7 @@ from trireme_common.errors import TriremeError
 from trireme_gateway.errors import handle_error, handle_method_not_allowed, handle_not_found
 from trireme_gateway.hot_routes import HotRoutes
 from trireme_gateway.middleware import AccessLog, RequestMiddleware
-from trireme_gateway.routes import batch, console, health, models, predict, v2
+from trireme_gateway.routes import batch, console, health, models, predict, repository, v2
 from trireme_gateway.services import Services
 
 
@@ -56,7 +56,7 @@ def create_api(services: Services) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
-    for module in (predict, batch, models, v2, health):
+    for module in (predict, batch, models, v2, repository, health):
         api.include_router(module.router)
     api.include_router(console.create_router())
     return api

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from trireme_common.errors import SettingsError
+from trireme_common.stage_stream import cancel_and_wait
 from trireme_common.tracing import NO_TRACER, Tracer
 from trireme_gateway.answer_cache import AnswerCache
 from trireme_gateway.cache.cache import ResultCache, SharedStore
@@ -22,7 +23,10 @@ from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
 from trireme_gateway.metrics import PrometheusHopObserver, PrometheusObserver
+from trireme_gateway.orders import OrderDesk
+from trireme_gateway.orders_redis import OrderKeeper, RedisOrders
 from trireme_gateway.pipeline import Pipeline
+from trireme_gateway.repository import Repository
 from trireme_gateway.services import Services
 from trireme_gateway.settings import GatewaySettings
 
@@ -60,9 +64,10 @@ async def open_services(
     """The gateway's use cases, connected to the stages for as long as the context is open."""
     catalog = Catalog()
     clients: dict[str, StageClient] = {}
+    desk = OrderDesk(lambda: {stage: client.replicas() for stage, client in clients.items()})
 
     def rebuild() -> None:
-        catalog.rebuild({stage: client.states() for stage, client in clients.items()})
+        catalog.rebuild(desk.look(), desk.ledger)
 
     for stage, method in _METHODS.items():
         clients[stage] = _client(settings, stage, method, rebuild)
@@ -70,13 +75,27 @@ async def open_services(
     pipeline = Pipeline(
         clients[PREPROCESS], clients[INFERENCE], clients[POSTPROCESS], cache, PrometheusObserver()
     )
-    for client in clients.values():
-        client.start()
-    try:
-        yield Services(settings, catalog, pipeline, draining, tracer)
-    finally:
-        await asyncio.gather(*(client.close() for client in clients.values()))
-        await cache.close()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(cache.close)
+        await _keep_orders(settings, desk, rebuild, stack)
+        for client in clients.values():
+            client.start()
+            stack.push_async_callback(client.close)
+        yield Services(settings, catalog, pipeline, draining, tracer, Repository(catalog, desk, rebuild))
+
+
+async def _keep_orders(
+    settings: GatewaySettings, desk: OrderDesk, rebuild: Callable[[], None], stack: AsyncExitStack
+) -> None:
+    """Orders are kept in Redis where there is one and a secret to seal them with."""
+    if settings.redis_url is None or not settings.redis_url.get_secret_value() or not settings.cache_secret:
+        return
+    secret = settings.cache_secret.get_secret_value().encode()
+    orders = RedisOrders(redis_client(settings.redis_url.get_secret_value()), secret)
+    stack.push_async_callback(orders.close)
+    keeper = OrderKeeper(orders, desk, rebuild)
+    await keeper.exchange()
+    stack.push_async_callback(cancel_and_wait, asyncio.create_task(keeper.run()))
 
 
 def _cache(settings: GatewaySettings) -> AnswerCache:

@@ -1,7 +1,8 @@
 """Which versions of which models can be asked for right now, put together from all endpoints.
 
-A version is routable when at least one endpoint of each stage that it needs has it. READY versions
-are preferred; one that is about to be unloaded still serves while nothing newer is routable.
+A version is routable when at least one endpoint of each stage that it needs has it. A version that was
+put back answers by default, else the newest; READY versions are preferred, and one that is about to be
+unloaded still serves while nothing else is routable. A model that was unloaded is not routable.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from dataclasses import dataclass, replace
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.model_spec import INFERENCE_SUFFIX
+from trireme_common.orders import Ledger, Order
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State
+from trireme_gateway.model_status import (
+    ModelHealth,
+    VersionStatus,
+    by_number,
+    health_of,
+    statuses_of,
+    stored_of,
+)
 
 PREPROCESS, INFERENCE, POSTPROCESS = "preprocess", "inference", "postprocess"
 STAGES = (PREPROCESS, INFERENCE, POSTPROCESS)
@@ -33,22 +43,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelHealth:
-    """State of a model as a whole; `version` is the one that answers by default, or empty."""
-
-    state: State
-    version: str
-    reason: str
-    task: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Model:
     routes: Mapping[str, Route]
     bare: Mapping[str, Route]
     """The same versions as bare tensor models."""
     default: str | None
     health: ModelHealth
+    stored: tuple[str, ...]
+    """Versions on disk that preprocess and postprocess can serve, oldest first."""
+    statuses: tuple[VersionStatus, ...]
+
+    @property
+    def failed(self) -> set[str]:
+        return {status.version for status in self.statuses if status.state is State.UNAVAILABLE}
 
 
 class Catalog:
@@ -61,20 +68,25 @@ class Catalog:
         self.was_ready = False
         """Whether any model was ever routable since the gateway started."""
 
-    def rebuild(self, states: Mapping[str, Iterable[StageState]]) -> None:
-        """Takes the states of the connected endpoints of every stage."""
+    def rebuild(self, states: Mapping[str, Iterable[StageState]], orders: Ledger | None = None) -> None:
+        """Takes the states of the connected endpoints of every stage, and what was ordered."""
+        orders = orders if orders is not None else Ledger()
         by_stage = {stage: list(states.get(stage, ())) for stage in STAGES}
         seen = {stage: _merge(found) for stage, found in by_stage.items()}
         names = sorted({name for merged in seen.values() for name, _ in merged})
         self._connected = {stage: len(found) for stage, found in by_stage.items()}
-        self._models = {name: _build(name, seen) for name in names}
+        self._models = {name: _build(name, seen, orders.get(name)) for name in names}
         self.device = next((state.device for state in by_stage[INFERENCE] if state.device), "")
         self.was_ready = self.was_ready or self.ready
 
     @property
     def ready(self) -> bool:
-        """Every stage has an endpoint and at least one model is routable."""
-        return all(self._connected.values()) and any(model.routes for model in self._models.values())
+        """Every stage has an endpoint and at least one model is routable, or would be if nobody had
+        unloaded it."""
+        models = self._models.values()
+        return all(self._connected.values()) and any(
+            model.routes or model.health.unloaded for model in models
+        )
 
     @property
     def connected(self) -> Mapping[str, int]:
@@ -92,7 +104,19 @@ class Catalog:
     def versions(self, name: str) -> list[str]:
         """Routable versions of a model, oldest first."""
         model = self._models.get(name.removesuffix(INFERENCE_SUFFIX))
-        return sorted(model.routes, key=_number) if model else []
+        return sorted(model.routes, key=by_number) if model else []
+
+    def stored(self, name: str, *, good: bool = False) -> list[str]:
+        """Versions of a model on disk that could be put back, oldest first; `good` leaves out those that are
+        known to be bad."""
+        model = self._models.get(name)
+        if model is None:
+            return []
+        return [version for version in model.stored if not good or version not in model.failed]
+
+    def statuses(self) -> list[VersionStatus]:
+        """Every version that is or was to be served, and every model that has none."""
+        return [status for model in self._models.values() for status in model.statuses]
 
     def resolve(self, name: str, version: str | None = None) -> Route:
         """The route for a request. Raises TriremeError(MODEL_NOT_FOUND or MODEL_NOT_READY)."""
@@ -102,6 +126,11 @@ class Catalog:
             self._check_stages()
             raise TriremeError(Code.MODEL_NOT_FOUND, f"unknown model '{name}'; served: {self._choices()}")
         if not model.routes:
+            if model.health.unloaded:
+                raise TriremeError(
+                    Code.MODEL_NOT_READY,
+                    f"model '{name}' is unloaded; POST /v2/repository/models/{base}/load loads it",
+                )
             if self.was_ready:
                 self._check_stages()
             reason = f": {model.health.reason}" if model.health.reason else ""
@@ -124,7 +153,8 @@ class Catalog:
         """
         if configured:
             return self.resolve(configured)
-        matching = [name for name, model in self._models.items() if model.health.task in tasks]
+        able = {name: model for name, model in self._models.items() if model.health.task in tasks}
+        matching = [name for name, model in able.items() if not model.health.unloaded] or list(able)
         if len(matching) == 1:
             return self.resolve(matching[0])
         self._check_stages()
@@ -165,11 +195,12 @@ def _merge(states: list[StageState]) -> _Seen:
     return merged
 
 
-def _build(name: str, seen: Mapping[str, _Seen]) -> _Model:
+def _build(name: str, seen: Mapping[str, _Seen], order: Order | None) -> _Model:
     versions = {version for merged in seen.values() for model, version in merged if model == name and version}
     routes: dict[str, Route] = {}
     settled: list[str] = []
-    for version in sorted(versions, key=_number):
+    unloaded = order is not None and order.unloaded
+    for version in sorted(versions, key=by_number) if not unloaded else ():
         found = [seen[stage].get((name, version)) for stage in STAGES]
         route = _route(name, version, found)
         if route is not None:
@@ -178,10 +209,17 @@ def _build(name: str, seen: Mapping[str, _Seen]) -> _Model:
                 settled.append(version)
     preferred = settled or list(routes)
     default = preferred[-1] if preferred else None
+    if order is not None and order.version in routes:
+        default = order.version
     bare = {
         version: replace(route, name=name + INFERENCE_SUFFIX, bare=True) for version, route in routes.items()
     }
-    return _Model(routes, bare, default, _health(name, routes, default, seen))
+    entries = [entry for merged in seen.values() for (model, _), entry in merged.items() if model == name]
+    health = health_of(entries, default, order)
+    statuses = statuses_of(name, entries, settled, routes, health)
+    return _Model(
+        routes, bare, default, health, stored_of(name, (seen[PREPROCESS], seen[POSTPROCESS])), statuses
+    )
 
 
 def _route(name: str, version: str, found: list[ModelVersion | None]) -> Route | None:
@@ -192,25 +230,3 @@ def _route(name: str, version: str, found: list[ModelVersion | None]) -> Route |
     merged = replace(inference, labels=postprocess.labels)
     digests = (preprocess.digest, inference.digest, postprocess.digest)
     return Route(name, name, version, merged, digests, bare=inference.task == "tensor")
-
-
-def _health(
-    name: str, routes: Mapping[str, Route], default: str | None, seen: Mapping[str, _Seen]
-) -> ModelHealth:
-    entries = [entry for merged in seen.values() for (model, _), entry in merged.items() if model == name]
-    reason = "; ".join(
-        dict.fromkeys(
-            f"version {entry.version}: {entry.reason}" if entry.version else entry.reason
-            for entry in entries
-            if entry.reason
-        )
-    )
-    task = next((entry.descriptor.task for entry in entries if entry.descriptor), "")
-    if default is not None:
-        return ModelHealth(State.READY, default, reason, task)
-    loading = any(entry.state is State.LOADING for entry in entries) or not reason
-    return ModelHealth(State.LOADING if loading else State.UNAVAILABLE, "", reason, task)
-
-
-def _number(version: str) -> int:
-    return int(version) if version.isdigit() else -1

@@ -33,6 +33,7 @@ STATUS: dict[Code, int] = {
     Code.CANCELLED: 499,
     Code.INTERNAL: 500,
     Code.MODEL_FAILED: 500,
+    Code.INPUT_QUARANTINED: 500,
     Code.UNIMPLEMENTED: 501,
     Code.MODEL_NOT_READY: 503,
     Code.BACKEND_UNAVAILABLE: 503,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +12,7 @@ from trireme_gateway.catalog import Catalog
 from trireme_gateway.context import RequestContext
 from trireme_gateway.draining import Draining
 from trireme_gateway.pipeline import Pipeline
+from trireme_gateway.repository import Repository
 from trireme_gateway.settings import GatewaySettings
 
 
@@ -24,6 +25,7 @@ class Services:
     pipeline: Pipeline
     draining: Draining
     tracer: Tracer = NO_TRACER
+    repository: Repository = field(default_factory=Repository)
 
     @property
     def ready(self) -> bool:

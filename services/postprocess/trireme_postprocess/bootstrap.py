@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from trireme_common.cpus import available_cpus
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.itemwise import ItemwiseHandler
-from trireme_common.model_store import ModelStore, every_version
+from trireme_common.model_store import ModelStore
 from trireme_common.stage import serve_stage
 from trireme_common.stage_stream import StageServicer
 from trireme_common.tensors import decode_tensors
 from trireme_common.tracing import open_tracer
+from trireme_common.version_policy import every_version
 from trireme_postprocess.converters import encode_answer
 from trireme_postprocess.postprocessor import PassThrough, Postprocessor, load
 from trireme_postprocess.settings import PostprocessSettings
@@ -27,7 +28,7 @@ def run(postprocessor: Postprocessor | PassThrough, payload: bytes) -> bytes:
 
 async def serve(settings: PostprocessSettings, stop: asyncio.Event) -> None:
     """Runs the service until `stop` is set."""
-    store = ModelStore(settings.models_dir, load, policy=every_version)
+    store = ModelStore(settings.models_dir, load, policy=every_version, state_dir=settings.state_dir)
     with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
         handler = ItemwiseHandler(store, run, executor)
         async with open_tracer("postprocess", settings) as tracer:

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from trireme_common.cpus import available_cpus
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.itemwise import ItemwiseHandler
-from trireme_common.model_store import ModelStore, every_version
+from trireme_common.model_store import ModelStore
 from trireme_common.stage import serve_stage
 from trireme_common.stage_stream import StageServicer
 from trireme_common.tensors import encode_tensors
 from trireme_common.tracing import open_tracer
+from trireme_common.version_policy import every_version
 from trireme_preprocess.converters import decode_item
 from trireme_preprocess.preprocessor import PassThrough, Preprocessor, load
 from trireme_preprocess.settings import PreprocessSettings
@@ -27,7 +28,7 @@ def run(preprocessor: Preprocessor | PassThrough, payload: bytes) -> bytes:
 
 async def serve(settings: PreprocessSettings, stop: asyncio.Event) -> None:
     """Runs the service until `stop` is set."""
-    store = ModelStore(settings.models_dir, load, policy=every_version)
+    store = ModelStore(settings.models_dir, load, policy=every_version, state_dir=settings.state_dir)
     with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
         handler = ItemwiseHandler(store, run, executor, lambda preprocessor: preprocessor.heavy)
         async with open_tracer("preprocess", settings) as tracer:

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.triton_models import write_triton_model
 from trireme_cli.failure import Failure
 from trireme_cli.models.checkup import Checkup
 from trireme_cli.models.render import flatten
@@ -40,6 +41,16 @@ def test_show_has_files_and_quality(repository: Path) -> None:
     assert {file["name"] for file in version["files"]} == {"model.onnx", "quality.json"}
     assert len(version["digest"]) == 64
     assert flatten(version["quality"]) == [("seed", 1), ("metrics.accuracy", 0.9)]
+
+
+def test_show_says_what_is_not_honoured(repository: Path) -> None:
+    write_triton_model(repository, "theirs", "metric_tags { } novelty: 1", {1: b"w"})
+
+    first, second = describe(repository, "theirs")["notes"]
+
+    assert first == "config.pbtxt: not honoured: metric_tags"
+    assert "novelty (line 1)" in second
+    assert describe(repository, "toy")["notes"] == []
 
 
 def test_show_of_a_model_that_is_not_there(repository: Path) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from tests.support.triton_models import write_triton_model
 from tests.unit.cli.running_up import RunningUp
 
 Start = Callable[..., RunningUp]
@@ -196,6 +197,21 @@ def test_a_repository_without_models(start_up: Start, repository: Path) -> None:
 
     assert up.end() == 1
     assert "holds no model" in up.said
+
+
+def test_a_model_of_tritons_that_is_not_served_leaves_the_others(start_up: Start, repository: Path) -> None:
+    write_triton_model(repository, "plan", 'backend: "tensorrt"', {1: b""})
+    assert start_up().ready()
+
+
+def test_a_repository_with_nothing_that_is_served(start_up: Start, repository: Path) -> None:
+    write_triton_model(repository, "plan", 'backend: "tensorrt"', {1: b""})
+    (repository / "toy" / "1" / "model.onnx").unlink()
+    up = start_up()
+
+    assert up.end() == 1
+    assert "plan: " in up.said
+    assert "take the ONNX file it was built from" in up.said
 
 
 def test_a_port_in_use(start_up: Start) -> None:

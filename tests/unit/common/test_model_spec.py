@@ -76,7 +76,7 @@ def test_a_name_alone_is_a_tensor_model() -> None:
         ("name: ''\n", "line 1: name"),
         ("name: 1\n", "line 1: name: Input should be a valid string"),
         ("name: a\nwarmup: 'yes'\n", "line 2: warmup"),
-        ("name: a\nbatching: {max_batch_size: 0}\n", "line 2: batching.max_batch_size"),
+        ("name: a\nbatching: {max_batch_size: -1}\n", "line 2: batching.max_batch_size"),
         ("name: a\nbatching: {max_batch_size: '8'}\n", "line 2: batching.max_batch_size"),
         ("name: a\nversions: {policy: specific}\n", "line 2: versions: 'list' is given"),
         ("name: a\nversions: {list: [1]}\n", "line 2: versions: 'list' is given"),

@@ -6,63 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.model_stores import LINGER, World
 from tests.support.repositories import change, write_model
-from trireme_common.errors import Code, SpecError, TriremeError
-from trireme_common.model_store import ModelStore, every_version
-from trireme_common.repository import VersionFiles
-from trireme_common.stage_state import ModelDescriptor, StageState, State
+from trireme_common.errors import Code, TriremeError
+from trireme_common.stage_state import StageState, State
 from trireme_common.stage_stream import cancel_and_wait
-
-LINGER = 10.0
-
-
-class FakeServable:
-    def __init__(self, files: VersionFiles) -> None:
-        self.weights = (files.directory / "model.onnx").read_text()
-        self.descriptor = ModelDescriptor(task=files.spec.task, digest=self.weights)
-        self.notes = "slower than it could be" if self.weights == "noted" else ""
-        self.closed = 0
-
-    async def close(self) -> None:
-        self.closed += 1
-        if self.weights == "sticky":
-            raise RuntimeError("cannot be freed")
-
-
-class World:
-    """A repository on disk, a store over it and a clock that a test moves."""
-
-    def __init__(self, root: Path, **options: object) -> None:
-        self.root = root
-        self.now = 0.0
-        self.loaded: list[tuple[str, int]] = []
-        self.store: ModelStore[FakeServable] = ModelStore(
-            root,
-            self.load,
-            linger_seconds=LINGER,
-            clock=lambda: self.now,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def load(self, files: VersionFiles) -> FakeServable:
-        self.loaded.append((files.spec.name, files.version))
-        servable = FakeServable(files)
-        if servable.weights == "bad":
-            raise SpecError("the file is bad")
-        if servable.weights == "odd":
-            raise ZeroDivisionError("odd")
-        return servable
-
-    def weights(self, name: str, version: int, text: str) -> None:
-        folder = self.root / name / str(version)
-        folder.mkdir(parents=True, exist_ok=True)
-        change(folder / "model.onnx", text)
-
-    def states(self) -> dict[tuple[str, str], tuple[State, str]]:
-        return {(model.name, model.version): (model.state, model.reason) for model in self.store.state.models}
-
-    def ready(self) -> set[tuple[str, str]]:
-        return {key for key, (state, _) in self.states().items() if state is State.READY}
+from trireme_common.version_policy import every_version
 
 
 @pytest.fixture

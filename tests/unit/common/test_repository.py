@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import change, write_model
+from tests.support.triton_models import write_triton_model
 from trireme_common.errors import SpecError
 from trireme_common.repository import SpecReader, VersionFiles, content_digest, scan, sha256
 
@@ -150,3 +151,63 @@ def test_a_spec_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
     assert (first.warmup, second.warmup) == (True, False)
     change(path, "name: [")
     assert scan(tmp_path, reader).broken
+
+
+def test_a_config_pbtxt_is_a_model(tmp_path: Path) -> None:
+    write_triton_model(tmp_path, "m", "max_batch_size: 3 novelty: 1", {1: b"w", 2: b"w"})
+    first, second = scan(tmp_path).versions
+    assert (first.version, second.version) == (1, 2)
+    assert first.spec.batching.max_batch_size == 3
+    assert first.spec_file == "config.pbtxt"
+    assert "novelty" in first.notes[0]
+
+
+def test_model_yaml_wins_over_config_pbtxt_and_says_so(tmp_path: Path) -> None:
+    folder = write_triton_model(tmp_path, "m", "syntax error", {1: b"w"})
+    (folder / "model.yaml").write_text("name: m\nbatching: {max_batch_size: 7}\n")
+    files = only(tmp_path)
+    assert (files.spec.batching.max_batch_size, files.triton, files.spec_file) == (7, None, "model.yaml")
+    assert files.notes == ("config.pbtxt is not read: model.yaml stands beside it",)
+
+
+def test_bad_configurations_leave_their_neighbours(tmp_path: Path) -> None:
+    write_triton_model(tmp_path, "good", "", {1: b"w"})
+    write_triton_model(tmp_path, "renamed", 'name: "other"', {1: b"w"})
+    write_triton_model(tmp_path, "typo", "name: \n", {1: b"w"})
+    write_triton_model(tmp_path, "plan", 'platform: "tensorrt_plan"', {1: b"w"}, model_file="model.plan")
+    write_triton_model(tmp_path, "hollow", 'backend: "onnxruntime"', {})
+    write_triton_model(tmp_path, "torch", None, {1: b"w"}, model_file="model.pt")
+    found = scan(tmp_path)
+    assert [files.spec.name for files in found.versions] == ["good"]
+    reasons = dict(found.broken)
+    assert sorted(reasons) == ["hollow", "plan", "renamed", "torch", "typo"]
+    assert "the directory is 'renamed'" in reasons["renamed"]
+    assert "config.pbtxt, line 2" in reasons["typo"]
+    assert "take the ONNX file" in reasons["plan"]
+    assert "no version" in reasons["hollow"]
+    assert "model.pt does not say what it takes and gives" in reasons["torch"]
+
+
+def test_signature_and_digest_follow_config_and_labels(tmp_path: Path) -> None:
+    config = 'output { name: "y" label_filename: "labels.txt" }'
+    folder = write_triton_model(tmp_path, "m", config, {1: b"w"}, labels_txt="a\nb\n")
+
+    def state() -> tuple[str, str]:
+        files = only(tmp_path)
+        return files.signature, content_digest(files, with_model=False)
+
+    seen = [state()]
+    change(folder / "labels.txt", "a\nc\n")
+    seen.append(state())
+    change(folder / "config.pbtxt", config + ' parameters { key: "k" value { } }')
+    seen.append(state())
+    assert len({signature for signature, _ in seen}) == len({digest for _, digest in seen}) == 3
+
+
+def test_a_model_file_of_another_name_counts_as_weights(tmp_path: Path) -> None:
+    config = 'backend: "onnxruntime" default_model_filename: "net.onnx"'
+    folder = write_triton_model(tmp_path, "m", config, {1: b"w"}, model_file="net.onnx")
+    whole, light = (content_digest(only(tmp_path), with_model=flag) for flag in (True, False))
+    change(folder / "1" / "net.onnx", "other")
+    assert content_digest(only(tmp_path), with_model=True) != whole
+    assert content_digest(only(tmp_path), with_model=False) == light

@@ -89,3 +89,14 @@ def test_the_descriptor_of_a_spec() -> None:
     )
     assert descriptor.has_preprocess
     assert not ModelDescriptor.of(ModelSpec(name="m"), digest="d").has_postprocess
+
+
+def test_labels_of_an_output_and_the_configuration_travel() -> None:
+    y = TensorInfo("y", "FP32", (-1, 2), ("好", "\ud800"))
+    descriptor = ModelDescriptor("tensor", outputs=(y,), config='{"name": "m"}')
+    (model,) = decode_state(
+        encode_state(StageState(models=(ModelVersion("m", "1", State.READY, descriptor=descriptor),)))
+    ).models
+    assert model.descriptor is not None
+    assert model.descriptor.outputs[0].labels == ("好", "?")
+    assert model.descriptor.config == '{"name": "m"}'

@@ -15,7 +15,10 @@ import pytest
 from tests.support.catalogs import state
 from tests.support.stages import METHOD, EchoHandler, RunningStage, StateBoard, stage_server, until
 from trireme_common.errors import Code, TriremeError
-from trireme_common.stage_stream import Emit, Item, Outcome, in_messages
+from trireme_common.orders import Order, encode_orders
+from trireme_common.payloads import in_messages
+from trireme_common.stage_state import StageState, decode_state
+from trireme_common.stage_stream import Emit, Item, Outcome
 from trireme_protos.trireme.v1 import envelope_pb2
 
 
@@ -26,11 +29,17 @@ class Caller:
         self.call = call
 
     async def send(
-        self, *items: tuple[int, bytes], cancels: Sequence[int] = (), remaining_ms: int = 10_000
+        self,
+        *items: tuple[int, bytes],
+        cancels: Sequence[int] = (),
+        remaining_ms: int = 10_000,
+        priority: int = 0,
     ) -> None:
         envelope = envelope_pb2.Envelope(model="echo", version="1", cancels=cancels)
         for number, payload in items:
-            envelope.items.add(id=number, payload=payload, remaining_ms=remaining_ms, request_id="r")
+            envelope.items.add(
+                id=number, payload=payload, remaining_ms=remaining_ms, request_id="r", priority=priority
+            )
         await self.call.write(envelope.SerializeToString())
 
     async def reply(self) -> Any:
@@ -111,6 +120,17 @@ async def test_cancelled_items_are_told_so_and_not_answered() -> None:
         assert set(await caller.results(1)) == {2}
         await caller.send((1, b"again"))
         assert (await caller.results(1))[1].payload == b"again"
+
+
+async def test_an_item_has_the_priority_that_was_sent() -> None:
+    handler = EchoHandler()
+    async with stage_server(handler) as stage, caller_of(stage) as caller:
+        await caller.reply()
+        await caller.send((1, b"a"))
+        await caller.send((2, b"b"), priority=3)
+        await caller.results(2)
+        items = {item.id: item.priority for message in handler.messages for item in message}
+        assert items == {1: 0, 2: 3}
 
 
 async def test_time_that_is_up_is_noticed() -> None:
@@ -233,3 +253,35 @@ def test_parts_are_put_into_messages_in_their_order_within_both_limits() -> None
     assert list(in_messages([], 4)) == []
     large = [Outcome(Item(n, b"", 0.0), bytes(40 * 1024 * 1024)) for n in range(3)]
     assert [len(message) for message in in_messages(large)] == [1, 1, 1]
+
+
+async def test_orders_reach_whoever_obeys_and_come_back_in_the_state() -> None:
+    board = StateBoard()
+    orders = (Order(7, "echo", version="2"), Order(8, "other", unloaded=True))
+    async with stage_server(EchoHandler(), board) as stage, caller_of(stage) as caller:
+        assert not (await caller.reply()).state.orders
+        envelope = envelope_pb2.Envelope(orders=encode_orders(orders))
+        await caller.call.write(envelope.SerializeToString())
+        await until(lambda: bool(board.orders))
+        assert board.orders == list(orders)
+        board.publish(StageState(orders=orders))
+        assert decode_state((await caller.reply()).state) == StageState(orders=orders)
+
+
+class Slow:
+    """Says that it is at work before it answers."""
+
+    async def handle(self, model: str, version: str, items: Sequence[Item], emit: Emit) -> None:
+        emit(())
+        await asyncio.sleep(0.01)
+        emit([Outcome(item, b"done") for item in items])
+
+
+async def test_a_handler_that_is_at_work_is_heard() -> None:
+    async with stage_server(Slow()) as stage, caller_of(stage) as caller:
+        await caller.reply()
+        await caller.send((1, b"x"))
+        sign = await caller.reply()
+        assert sign.working
+        assert not sign.results
+        assert (await caller.results(1))[1].payload == b"done"

@@ -93,4 +93,5 @@ def test_every_call_and_message_of_the_protocol_is_here(tmp_path: Path) -> None:
     assert calls <= set(ours()["calls"])
     if "TRIREME_OIP_SPEC" in os.environ:
         other = theirs(tmp_path)
-        assert json.dumps(ours()["messages"], sort_keys=True) == json.dumps(other["messages"], sort_keys=True)
+        mine = {name: fields for name, fields in ours()["messages"].items() if name in other["messages"]}
+        assert json.dumps(mine, sort_keys=True) == json.dumps(other["messages"], sort_keys=True)

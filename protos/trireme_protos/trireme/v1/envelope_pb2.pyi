@@ -8,38 +8,56 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Envelope(_message.Message):
-    __slots__ = ("model", "version", "items", "cancels")
+    __slots__ = ("model", "version", "items", "cancels", "orders")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     CANCELS_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     items: _containers.RepeatedCompositeFieldContainer[Item]
     cancels: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., cancels: _Optional[_Iterable[int]] = ...) -> None: ...
+    orders: _containers.RepeatedCompositeFieldContainer[Order]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., cancels: _Optional[_Iterable[int]] = ..., orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("model", "revision", "version", "unloaded")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    UNLOADED_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    revision: int
+    version: str
+    unloaded: bool
+    def __init__(self, model: _Optional[str] = ..., revision: _Optional[int] = ..., version: _Optional[str] = ..., unloaded: _Optional[bool] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("id", "remaining_ms", "payload", "request_id", "traceparent")
+    __slots__ = ("id", "remaining_ms", "payload", "request_id", "traceparent", "priority")
     ID_FIELD_NUMBER: _ClassVar[int]
     REMAINING_MS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     id: int
     remaining_ms: int
     payload: bytes
     request_id: str
     traceparent: str
-    def __init__(self, id: _Optional[int] = ..., remaining_ms: _Optional[int] = ..., payload: _Optional[bytes] = ..., request_id: _Optional[str] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    priority: int
+    def __init__(self, id: _Optional[int] = ..., remaining_ms: _Optional[int] = ..., payload: _Optional[bytes] = ..., request_id: _Optional[str] = ..., traceparent: _Optional[str] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("results", "state")
+    __slots__ = ("results", "state", "working")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    WORKING_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[Result]
     state: StageState
-    def __init__(self, results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., state: _Optional[_Union[StageState, _Mapping]] = ...) -> None: ...
+    working: bool
+    def __init__(self, results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., state: _Optional[_Union[StageState, _Mapping]] = ..., working: _Optional[bool] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("id", "payload", "failure", "queue_us", "compute_us")
@@ -64,14 +82,16 @@ class Failure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class StageState(_message.Message):
-    __slots__ = ("draining", "device", "models")
+    __slots__ = ("draining", "device", "models", "orders")
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
     draining: bool
     device: str
     models: _containers.RepeatedCompositeFieldContainer[ModelVersion]
-    def __init__(self, draining: _Optional[bool] = ..., device: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ...) -> None: ...
+    orders: _containers.RepeatedCompositeFieldContainer[Order]
+    def __init__(self, draining: _Optional[bool] = ..., device: _Optional[str] = ..., models: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("name", "version", "state", "reason", "descriptor")
@@ -100,7 +120,7 @@ class ModelVersion(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[ModelVersion.State, str]] = ..., reason: _Optional[str] = ..., descriptor: _Optional[_Union[ModelDescriptor, _Mapping]] = ...) -> None: ...
 
 class ModelDescriptor(_message.Message):
-    __slots__ = ("task", "platform", "inputs", "outputs", "max_batch_size", "labels", "has_preprocess", "has_postprocess", "digest", "limits", "cache")
+    __slots__ = ("task", "platform", "inputs", "outputs", "max_batch_size", "labels", "has_preprocess", "has_postprocess", "digest", "limits", "cache", "config")
     TASK_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +132,7 @@ class ModelDescriptor(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
     task: str
     platform: str
     inputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
@@ -123,17 +144,20 @@ class ModelDescriptor(_message.Message):
     digest: str
     limits: Limits
     cache: CachePolicy
-    def __init__(self, task: _Optional[str] = ..., platform: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., max_batch_size: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., has_preprocess: _Optional[bool] = ..., has_postprocess: _Optional[bool] = ..., digest: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., cache: _Optional[_Union[CachePolicy, _Mapping]] = ...) -> None: ...
+    config: str
+    def __init__(self, task: _Optional[str] = ..., platform: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., max_batch_size: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., has_preprocess: _Optional[bool] = ..., has_postprocess: _Optional[bool] = ..., digest: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., cache: _Optional[_Union[CachePolicy, _Mapping]] = ..., config: _Optional[str] = ...) -> None: ...
 
 class TensorSpec(_message.Message):
-    __slots__ = ("name", "datatype", "shape")
+    __slots__ = ("name", "datatype", "shape", "labels")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATATYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     datatype: str
     shape: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("max_items", "max_bytes", "timeout_ms")

@@ -17,6 +17,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.grpc_status import STATUS
 from trireme_common.tracing import Tracer, log_ids
 from trireme_gateway.context import RequestContext
+from trireme_gateway.grpc_front.repository import RepositoryServicer
 from trireme_gateway.grpc_front.servicer import InferenceServicer
 from trireme_gateway.request_trace import TRACEPARENT, begin, end_grpc
 from trireme_gateway.services import Services
@@ -49,7 +50,7 @@ def build_front(
     services: Services, access_log: AccessLog
 ) -> tuple[list[grpc.GenericRpcHandler[bytes, bytes]], list[str]]:
     """Handlers and service names for GrpcServer."""
-    servicer = InferenceServicer(services)
+    servicer, repository = InferenceServicer(services), RepositoryServicer(services)
     entry = _Entry(services.settings.request_timeout_seconds, access_log, services.tracer)
     methods = {
         "ServerLive": entry.unary("ServerLive", pb.ServerLiveRequest, servicer.server_live),
@@ -58,6 +59,13 @@ def build_front(
         "ServerMetadata": entry.unary("ServerMetadata", pb.ServerMetadataRequest, servicer.server_metadata),
         "ModelMetadata": entry.unary("ModelMetadata", pb.ModelMetadataRequest, servicer.model_metadata),
         "ModelInfer": entry.unary("ModelInfer", pb.ModelInferRequest, servicer.model_infer),
+        "RepositoryIndex": entry.unary("RepositoryIndex", pb.RepositoryIndexRequest, repository.index),
+        "RepositoryModelLoad": entry.unary(
+            "RepositoryModelLoad", pb.RepositoryModelLoadRequest, repository.load
+        ),
+        "RepositoryModelUnload": entry.unary(
+            "RepositoryModelUnload", pb.RepositoryModelUnloadRequest, repository.unload
+        ),
     }
     return [grpc.method_handlers_generic_handler(SERVICE, methods)], [SERVICE]
 

@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from trireme_common.orders import Order
+from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.answer_times import EndpointPace
 from trireme_gateway.hop.calls import HopCall, Key, Leg
@@ -59,6 +61,14 @@ class Endpoint:
     async def close(self) -> None:
         if self._task is not None:
             await cancel_and_wait(self._task)
+
+    @property
+    def state(self) -> StageState | None:
+        """What it said last; None while there is no connection."""
+        return self.stream.state
+
+    def tell(self, orders: Sequence[Order]) -> None:
+        self.stream.tell(orders)
 
     @property
     def usable(self) -> bool:

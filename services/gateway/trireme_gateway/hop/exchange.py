@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.stage_stream import MAX_PAYLOAD_BYTES, in_messages
+from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
 from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopObserver
@@ -63,6 +63,7 @@ class Exchange:
         self._by_id: dict[int, Leg] = {}
         self._next_id = 1
         self._cancels: list[int] = []
+        self._notices: list[bytes] = []
         self._dirty: dict[Key, None] = {}
 
     def add(self, leg: Leg) -> None:
@@ -86,11 +87,17 @@ class Exchange:
             self._settle(leg.lane_message, leg.remaining)
         self._wake()
 
+    def post(self, message: bytes) -> None:
+        """Sends a message that carries no items."""
+        self._notices.append(message)
+        self._wake()
+
     def clear(self) -> list[Leg]:
         """Forgets everything; returns the legs that were unanswered."""
         legs, self.legs = list(self.legs), {}
         self._by_id.clear()
         self._cancels.clear()
+        self._notices.clear()
         self._dirty.clear()
         self._pending = self._new_pending()
         self.outstanding = 0
@@ -98,6 +105,9 @@ class Exchange:
 
     def messages(self) -> Iterator[bytes]:
         """What is to be written now. What arrives while a message is written is part of it."""
+        if self._notices:
+            notices, self._notices = self._notices, []
+            yield from notices
         keys, self._dirty = self._dirty, {}
         for key in keys:
             while legs := self._pending.take(key):

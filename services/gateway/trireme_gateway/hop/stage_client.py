@@ -101,6 +101,10 @@ class StageClient:
         """What each connected endpoint that is not about to leave says of itself."""
         return self._pool.states()
 
+    def replicas(self) -> list[Endpoint]:
+        """Connected endpoints that are not about to leave."""
+        return [endpoint for endpoint in self._pool if endpoint.stream.usable]
+
     @property
     def endpoints(self) -> int:
         """Endpoints known, connected or not."""

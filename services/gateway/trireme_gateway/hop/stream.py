@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import grpc
@@ -18,6 +18,7 @@ import grpc.aio
 import structlog
 
 from trireme_common.grpc_server import MAX_MESSAGE_BYTES
+from trireme_common.orders import Order, encode_orders
 from trireme_common.stage_state import StageState, decode_state
 from trireme_gateway.hop.backoff import Backoff
 from trireme_gateway.hop.calls import Key, Leg
@@ -91,6 +92,10 @@ class EndpointStream:
     def serves(self, key: Key) -> bool:
         """Whether the endpoint has that version, ready or about to be unloaded."""
         return self.usable and key in self._serving
+
+    def tell(self, orders: Sequence[Order]) -> None:
+        """Hands orders to the endpoint."""
+        self.exchange.post(envelope_pb2.Envelope(orders=encode_orders(orders)).SerializeToString())
 
     async def run(self) -> None:
         """Keeps the stream open until cancelled."""

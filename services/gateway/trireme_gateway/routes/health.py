@@ -37,7 +37,7 @@ async def health(services: ServicesDep) -> Response:
 
 def _status(catalog: Catalog) -> str:
     """`loading` until a model was routable, then `healthy`, or `degraded` while something is not right."""
-    states = {model.state for model in catalog.health().values()}
+    states = {model.state for model in catalog.health().values() if not model.unloaded}
     if not catalog.ready:
         return "degraded" if catalog.was_ready else "loading"
     return "degraded" if State.UNAVAILABLE in states else "healthy"

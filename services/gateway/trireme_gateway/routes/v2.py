@@ -15,7 +15,7 @@ from trireme_gateway.routes import v2_openapi as openapi
 from trireme_gateway.services import ContextDep, Services, ServicesDep
 from trireme_gateway.v2.compression import choose_coding, compress, decompress
 from trireme_gateway.v2.inference import infer, resolve
-from trireme_gateway.v2.metadata import model_metadata, repository_index, server_metadata
+from trireme_gateway.v2.metadata import model_config, model_metadata, repository_index, server_metadata
 from trireme_gateway.v2.offload import THREAD_BYTES, away_from_loop
 from trireme_gateway.v2.request_codec import decode_request
 from trireme_gateway.v2.requests import InferRequest
@@ -65,6 +65,18 @@ async def index(request: Request, services: ServicesDep) -> Response:
 )
 async def show_model(model: str, services: ServicesDep, version: str | None = None) -> Response:
     return json_response(model_metadata(services.catalog, model, version))
+
+
+@router.get(
+    "/models/{model}/config", summary="Triton's configuration of a model", responses=openapi.MODEL_CONFIG
+)
+@router.get(
+    "/models/{model}/versions/{version}/config",
+    summary="Triton's configuration of one version",
+    responses=openapi.MODEL_CONFIG,
+)
+async def show_config(model: str, services: ServicesDep, version: str | None = None) -> Response:
+    return json_response(model_config(services.catalog, model, version))
 
 
 @router.get("/models/{model}/ready", summary="200 when the model can be asked", responses=openapi.MODEL_READY)

@@ -83,6 +83,15 @@ READY: Responses = {
     503: _json("Not ready yet", _object({"ready": _BOOLEAN}, "ready")),
 }
 MODEL: Responses = {200: _json("The model", _MODEL)}
+MODEL_CONFIG: Responses = {
+    200: _json(
+        "Triton's model configuration",
+        {
+            **_object({"name": _STRING, "platform": _STRING, "max_batch_size": {"type": "integer"}}, "name"),
+            "additionalProperties": True,
+        },
+    )
+}
 MODEL_READY: Responses = {
     200: _json("Ready", _object({"name": _STRING, "ready": _BOOLEAN}, "name", "ready")),
     503: _json(

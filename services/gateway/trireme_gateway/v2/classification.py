@@ -11,11 +11,13 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Array, Tensor, encode_bytes
 
 
-def classify(tensor: Tensor, count: int, labels: Sequence[str], *, batched: bool) -> Tensor:
+def classify(
+    tensor: Tensor, count: int, labels: Sequence[str], *, batched: bool, own: bool = False
+) -> Tensor:
     """BYTES [N, k] of a batch (its first dimension), else BYTES [k]; k is at most the number of classes.
 
-    Labels are added where there is one for each class. Raises TriremeError(INVALID_ARGUMENT) for
-    datatypes that have no order.
+    Labels are added where there is one for each class or, where they are the output's `own`, as far as
+    they go. Raises TriremeError(INVALID_ARGUMENT) for datatypes that have no order.
     """
     if tensor.datatype in ("BYTES", "BOOL"):
         raise TriremeError(
@@ -29,7 +31,7 @@ def classify(tensor: Tensor, count: int, labels: Sequence[str], *, batched: bool
     )
     count = min(count, rows.shape[1])
     order = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
-    named = labels if len(labels) == rows.shape[1] else ()
+    named = labels if own or len(labels) == rows.shape[1] else ()
     elements = [
         _entry(row[index], index, named)
         for row, best in zip(rows, order.tolist(), strict=True)
@@ -48,5 +50,5 @@ def _numbers(tensor: Tensor) -> Array:
 
 def _entry(value: np.generic, index: int, labels: Sequence[str]) -> bytes:
     number = f"{value:f}" if isinstance(value, np.floating) else str(value)
-    label = f":{labels[index]}" if labels else ""
+    label = f":{labels[index]}" if index < len(labels) and labels[index] else ""
     return f"{number}:{index}{label}".encode()

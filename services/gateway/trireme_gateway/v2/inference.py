@@ -91,7 +91,7 @@ def _select(
     if not request.outputs:
         return tuple(outputs)
     by_name = {tensor.name: tensor for tensor in outputs}
-    labels = route.descriptor.labels
+    own_labels = {info.name: info.labels for info in signature.outputs}
     selected = []
     for wanted, count in zip(request.outputs, counts, strict=True):
         tensor = by_name.get(wanted.name)
@@ -99,5 +99,9 @@ def _select(
             raise TriremeError(
                 Code.INTERNAL, f"model '{route.name}' did not answer its output '{wanted.name}'"
             )
-        selected.append(classify(tensor, count, labels, batched=signature.batched) if count else tensor)
+        if count:
+            own = own_labels[wanted.name]
+            labels = own or route.descriptor.labels
+            tensor = classify(tensor, count, labels, batched=signature.batched, own=bool(own))
+        selected.append(tensor)
     return tuple(selected)

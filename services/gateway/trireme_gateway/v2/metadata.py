@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from trireme_common.stage_state import TensorInfo
+import orjson
+
+from trireme_common.stage_state import State, TensorInfo
+from trireme_common.triton.tensors import type_name
 from trireme_gateway.catalog import Catalog
 from trireme_gateway.v2.inference import resolve
 from trireme_gateway.v2.signature import signature_of
 
 SERVER_NAME = "trireme"
-EXTENSIONS = ("classification", "binary_tensor_data")
+EXTENSIONS = ("classification", "binary_tensor_data", "model_configuration")
 
 
 class ServerMetadata(TypedDict):
@@ -58,19 +61,35 @@ def model_metadata(catalog: Catalog, name: str, version: str | None) -> ModelMet
     }
 
 
+def model_config(catalog: Catalog, name: str, version: str | None) -> dict[str, Any]:
+    """Triton's configuration of a version; of a pipeline, with the tensors that its callers see.
+
+    Raises TriremeError as `resolve` does.
+    """
+    route = resolve(catalog, name, version)
+    signature = signature_of(route)
+    config: dict[str, Any] = orjson.loads(route.descriptor.config or b"{}")
+    config["name"] = route.name
+    if not route.bare or not route.descriptor.config:
+        skipped = int(signature.batched)
+        config["platform"] = signature.platform
+        config.setdefault("max_batch_size", skipped)
+        config["input"] = [_configured(info, skipped) for info in signature.inputs]
+        config["output"] = [_configured(info, skipped) for info in signature.outputs]
+    return config
+
+
 def repository_index(catalog: Catalog, *, ready_only: bool) -> list[IndexEntry]:
-    """An entry for every routable version, and one without a version for a model that has none."""
-    entries: list[IndexEntry] = []
-    for name, health in catalog.health().items():
-        versions = catalog.versions(name)
-        entries += [
-            {"name": name, "version": version, "state": "READY", "reason": ""} for version in versions
-        ]
-        if not versions and not ready_only:
-            entries.append(
-                {"name": name, "version": "", "state": health.state.value, "reason": health.reason}
-            )
-    return entries
+    """An entry for every version, and one without a version for a model that has none."""
+    return [
+        {"name": status.name, "version": status.version, "state": status.state.value, "reason": status.reason}
+        for status in catalog.statuses()
+        if not ready_only or status.state is State.READY
+    ]
+
+
+def _configured(info: TensorInfo, skipped: int) -> dict[str, Any]:
+    return {"name": info.name, "data_type": type_name(info.datatype), "dims": list(info.shape[skipped:])}
 
 
 def _tensors(infos: Sequence[TensorInfo]) -> list[TensorMetadata]:

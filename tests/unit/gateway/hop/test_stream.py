@@ -13,8 +13,10 @@ import pytest
 from tests.support.catalogs import state, version
 from tests.support.stages import METHOD, SERVICE, EchoHandler, RunningStage, StateBoard, stage_server, until
 from trireme_common.errors import Code, TriremeError
+from trireme_common.orders import Order
+from trireme_common.payloads import MAX_PAYLOAD_BYTES
 from trireme_common.stage_state import StageState, State
-from trireme_common.stage_stream import MAX_PAYLOAD_BYTES, cancel_and_wait
+from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopAnswer, NoObserver
@@ -104,6 +106,16 @@ async def test_answers_come_back_in_the_order_of_the_payloads() -> None:
         assert answer.outcomes == [b"ba", b"dc", b"fe"]
         assert (answer.queue_us, answer.compute_us) == (3, 4)
         assert it.outstanding == 0
+
+
+async def test_orders_are_handed_over_once_the_endpoint_has_spoken() -> None:
+    board = StateBoard()
+    orders = [Order(5, "echo", version="1")]
+    async with stage_server(EchoHandler(), board) as stage, stream_to(stage.address) as it:
+        it.stream.tell(orders)
+        await until(lambda: board.orders == orders)
+        answer = await it.call(KEY, [b"ab"], in_a_while(), "r1")
+        assert answer.outcomes == [b"ab"]
 
 
 async def test_one_item_fails_alone() -> None:

@@ -30,6 +30,12 @@ def test_without_a_batch_the_whole_tensor_is_one_row() -> None:
     assert bytes_of(classes) == [b"7:2", b"5:1", b"2:3", b"1:0"]
 
 
+def test_an_outputs_own_labels_name_the_classes_as_far_as_they_go() -> None:
+    tensor = Tensor.of("y", np.array([[1, 5, 3]], dtype=np.uint8))
+    classes = classify(tensor, 3, ("a", ""), batched=True, own=True)
+    assert bytes_of(classes) == [b"5:1", b"3:2", b"1:0:a"]
+
+
 def test_bf16_is_understood_and_equal_values_keep_their_order() -> None:
     tensor = Tensor("y", "BF16", (1, 3), b"\x80\x3f\x80\x3f\x00\x40")
     classes = classify(tensor, 3, (), batched=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -19,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.unit.gateway.v2.fakes import services
 from trireme_common.errors import TriremeError
+from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State, TensorInfo
 from trireme_common.tensors import encode_bytes
-from trireme_gateway.catalog import Catalog
+from trireme_gateway.catalog import STAGES, Catalog
 from trireme_gateway.context import RequestContext
 from trireme_gateway.draining import Draining
 from trireme_gateway.errors import handle_error, handle_method_not_allowed, handle_not_found
@@ -77,7 +79,11 @@ async def test_the_server_says_what_it_is(path: str) -> None:
     response = await call("GET", path)
     assert response.status_code == 200
     assert response.json()["name"] == "trireme"
-    assert response.json()["extensions"] == ["classification", "binary_tensor_data"]
+    assert response.json()["extensions"] == [
+        "classification",
+        "binary_tensor_data",
+        "model_configuration",
+    ]
 
 
 async def test_health() -> None:
@@ -273,3 +279,27 @@ async def test_the_routes_are_documented_and_never_promise_422() -> None:
             assert "422" not in operation["responses"], path
     body = paths["/v2/models/{model}/infer"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "application/octet-stream"}
+
+
+async def test_the_configuration_of_a_tensor_model_is_the_one_inference_tells() -> None:
+    told = {"name": "m", "max_batch_size": 4, "parameters": {"k": {"string_value": "v"}}}
+    x = (TensorInfo("x", "FP32", (-1, 2)),)
+    y = (TensorInfo("y", "FP32", (-1, 2), labels=("a", "b")),)
+    descriptor = ModelDescriptor("tensor", "onnxruntime_onnx", x, y, config=json.dumps(told))
+    models = Catalog()
+    state = StageState(models=(ModelVersion("m", "1", State.READY, descriptor=descriptor),))
+    models.rebuild({stage: [state] for stage in STAGES})
+    async with client(services(models=models)) as http:
+        assert (await http.get("/v2/models/m/config")).json() == told
+        named = (await http.get("/v2/models/m.inference/versions/1/config")).json()
+        assert named == {**told, "name": "m.inference"}
+        assert (await http.get("/v2/models/m/versions/9/config")).status_code == 404
+
+
+async def test_the_configuration_of_a_pipeline_has_the_tensors_that_its_callers_see() -> None:
+    async with client() as http:
+        config = (await http.get("/v2/models/sentiment/config")).json()
+    assert (config["name"], config["platform"]) == ("sentiment", "trireme_pipeline")
+    assert config["input"] == [{"name": "text", "data_type": "TYPE_STRING", "dims": []}]
+    assert config["output"][0] == {"name": "label", "data_type": "TYPE_STRING", "dims": []}
+    assert config["max_batch_size"] == 1

@@ -1,0 +1,81 @@
+"""A Source of a URL, and a Mirror of the settings."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from trireme_common.errors import SettingsError
+from trireme_common.remote.cache import Cache
+from trireme_common.remote.catalog import Limits
+from trireme_common.remote.credentials import Credentials, docker_credentials
+from trireme_common.remote.directory_source import DirectorySource
+from trireme_common.remote.http_client import HttpBounds, HttpClient
+from trireme_common.remote.http_source import HttpSource
+from trireme_common.remote.mirror import Mirror, MirrorOptions
+from trireme_common.remote.object_store import ObjectStoreSource
+from trireme_common.remote.oci_source import OciSource
+from trireme_common.remote.source import Source
+from trireme_common.remote.telemetry import Telemetry
+from trireme_common.settings import ModelsSettings
+
+_VARIABLE = "TRIREME_MODELS_SOURCE"
+_OBJECT_STORES = ("s3", "gs", "az")
+_FORMS = "s3://, gs://, az://, https://, http://, oci://, oci+http:// or file:///"
+
+
+def open_source(settings: ModelsSettings) -> Source:
+    """The source that the settings name. Raises SettingsError; the message never quotes the URL."""
+    url = settings.models_source or ""
+    parts = urlsplit(url)
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise SettingsError(
+            f"{_VARIABLE}: a URL without user, query or fragment; credentials go into "
+            f"{_VARIABLE}_USERNAME and {_VARIABLE}_PASSWORD, or into the platform's own variables"
+        )
+    if parts.scheme in ("http", "oci+http") and not settings.models_source_allow_http:
+        raise SettingsError(f"{_VARIABLE}: not encrypted; say {_VARIABLE}_ALLOW_HTTP=true if that is meant")
+    if parts.scheme in _OBJECT_STORES:
+        return ObjectStoreSource(
+            url,
+            timeout_seconds=settings.models_source_timeout_seconds,
+            allow_http=settings.models_source_allow_http,
+            limits=Limits(),
+        )
+    if parts.scheme == "file" and not parts.netloc and parts.path:
+        return DirectorySource(Path(unquote(parts.path)))
+    return _over_http(url, parts.scheme, parts.netloc, settings)
+
+
+def _over_http(url: str, scheme: str, host: str, settings: ModelsSettings) -> Source:
+    bounds = HttpBounds(
+        settings.models_source_timeout_seconds,
+        settings.models_source_allow_http,
+        settings.models_source_concurrency,
+    )
+    password = settings.models_source_password
+    credentials = Credentials(
+        settings.models_source_username, password.get_secret_value() if password is not None else ""
+    )
+    if scheme in ("http", "https") and host:
+        return HttpSource(url, HttpClient(bounds), credentials)
+    if scheme in ("oci", "oci+http") and host:
+        return OciSource(url, HttpClient(bounds), credentials or docker_credentials(host))
+    raise SettingsError(f"{_VARIABLE}: not a URL that begins with {_FORMS}")
+
+
+def build_mirror(
+    settings: ModelsSettings, telemetry: Telemetry, stop: threading.Event
+) -> tuple[Mirror, Cache]:
+    """The mirror of `models_source` into `models_dir`. Raises SettingsError."""
+    cache = Cache(settings.models_dir)
+    names = frozenset(re.split(r"[,\s]+", settings.models_source_models.strip())) - {""}
+    options = MirrorOptions(
+        models=names,
+        max_bytes=settings.models_cache_bytes,
+        spare_versions=settings.models_source_spare_versions,
+        concurrency=settings.models_source_concurrency,
+    )
+    return Mirror(open_source(settings), cache, options, telemetry, stop), cache
