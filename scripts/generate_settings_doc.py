@@ -58,9 +58,7 @@ def section(title: str, cls: type[ServiceSettings], names: Sequence[str]) -> str
 def render() -> str:
     """The whole page."""
     shared = list(ServiceSettings.model_fields)
-    repository = [
-        name for name in ("models_dir", "models_poll_seconds") if name in StageSettings.model_fields
-    ]
+    repository = [name for name in StageSettings.model_fields if name.startswith("models_")]
     sections = [
         section("All services", ServiceSettings, shared),
         section("Preprocess, inference and postprocess", StageSettings, repository),

@@ -14,7 +14,8 @@ usage: scripts/images.sh build|push|list [SERVICE ...]
 environment:
   REGISTRY     prefix of the names, as global.imageRegistry of the chart; empty builds local names
   TAG          tag (default: the chart's appVersion)
-  TARGET       cpu (default) or gpu; gpu is tagged TAG-gpu, and is another image for inference alone
+  TARGET       cpu (default), gpu or gpu-torch, tagged TAG-gpu and TAG-gpu-torch; other images for inference
+               alone, gpu-torch for models of torch
   BASE         base image (default: python:3.11-slim-bookworm)
   REDIS_IMAGE  image of the embedded cache (default: redis:7)
   ENGINE       docker or buildah (default: the first that works)
@@ -44,8 +45,10 @@ find_engine() {
 }
 
 build() {
-    local service=$1 flags=()
-    flags+=(--file "services/$service/Dockerfile" --target "$TARGET" --tag "$(name_of "$service")")
+    local service=$1 flags=() target=$TARGET
+    # The others know no torch: theirs is the GPU image, which is their CPU image.
+    [[ "$service" == inference || "$target" == cpu ]] || target=gpu
+    flags+=(--file "services/$service/Dockerfile" --target "$target" --tag "$(name_of "$service")")
     flags+=(--build-arg "BASE=$BASE" --build-arg "VERSION=$TAG" --build-arg "REVISION=$REVISION")
     # shellcheck disable=SC2206  # several flags in one variable
     flags+=(${BUILD_FLAGS:-})
@@ -72,7 +75,7 @@ main() {
     shift || true
     case "$command" in build | push | list) ;; *) usage >&2; exit 2 ;; esac
     TARGET=${TARGET:-cpu}
-    [[ "$TARGET" == cpu || "$TARGET" == gpu ]] || fail "TARGET is '$TARGET'; it can be cpu or gpu" 2
+    case "$TARGET" in cpu | gpu | gpu-torch) ;; *) fail "TARGET is '$TARGET'; it can be cpu, gpu or gpu-torch" 2 ;; esac
     TAG=${TAG:-$(sed -n 's/^appVersion: *"\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' deploy/helm/trireme/Chart.yaml)}
     REGISTRY=${REGISTRY:-}
     REGISTRY=${REGISTRY%/}
@@ -80,7 +83,7 @@ main() {
     REDIS_IMAGE=${REDIS_IMAGE:-redis:7}
     REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
     tag=$TAG
-    [[ "$TARGET" == gpu ]] && tag=$TAG-gpu
+    [[ "$TARGET" == cpu ]] || tag=$TAG-$TARGET
     local services=("$@")
     [[ $# -gt 0 ]] || services=(gateway preprocess inference postprocess)
     for service in "${services[@]}"; do

@@ -15,15 +15,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from trireme_common.tensors import datatype_of, dtype_of
+
 OPSET = 20
-DATATYPES = {
-    "FP32": np.float32,
-    "FP64": np.float64,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "UINT8": np.uint8,
-}
-_DATATYPE_OF = {np.dtype(kind): name for name, kind in DATATYPES.items()}
 
 
 class DisagreementError(Exception):
@@ -57,24 +51,30 @@ def to_onnx(
         )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
-    onnx.save(_tidy(program.model_proto, dynamic, outputs), str(path))
+    onnx.save(tidy(program.model_proto, dynamic), str(path))
 
 
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """onnxruntime as the service runs it on one core."""
+def session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSession:
+    """onnxruntime as the service runs it, on one core unless more `threads` are given."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def write_golden(
-    path: Path, request: Mapping[str, np.ndarray], response: Mapping[str, np.ndarray], tolerance: float
+    path: Path,
+    request: Mapping[str, np.ndarray],
+    response: Mapping[str, np.ndarray],
+    tolerance: float | Mapping[str, float],
 ) -> None:
-    """golden.json: a v2 request for the bare tensor model and what the torch model answered."""
+    """golden.json: a v2 request for the bare tensor model and what the framework's model answered.
+    `tolerance` is the absolute one, or a map of `rtol` and `atol`."""
     golden = {
         "request": {"inputs": [_v2(name, array) for name, array in request.items()]},
         "response": {"outputs": [_v2(name, array) for name, array in response.items()]},
-        "tolerance": tolerance,
+        "tolerance": dict(tolerance) if isinstance(tolerance, Mapping) else tolerance,
     }
     path.write_text(json.dumps(golden, ensure_ascii=False) + "\n", "utf-8")
 
@@ -113,7 +113,10 @@ def check_batches(model: nn.Module, path: Path, feeds: Mapping[str, np.ndarray],
 
 def from_v2(tensor: Mapping[str, Any]) -> np.ndarray:
     """ndarray of one tensor of a v2 JSON body."""
-    return np.array(tensor["data"], DATATYPES[tensor["datatype"]]).reshape(tensor["shape"])
+    dtype = dtype_of(tensor["datatype"])
+    if dtype is None:
+        raise ValueError(f"tensor {tensor['name']!r}: datatype {tensor['datatype']!r} has no numbers")
+    return np.array(tensor["data"], dtype).reshape(tensor["shape"])
 
 
 def _run(runtime: onnxruntime.InferenceSession, feeds: Mapping[str, np.ndarray], part: slice) -> np.ndarray:
@@ -124,15 +127,14 @@ def _v2(name: str, array: np.ndarray) -> dict[str, Any]:
     return {
         "name": name,
         "shape": list(array.shape),
-        "datatype": _DATATYPE_OF[array.dtype],
+        "datatype": datatype_of(array.dtype),
         "data": array.reshape(-1).tolist(),
     }
 
 
-def _tidy(
-    model: onnx.ModelProto, dynamic: Mapping[str, Mapping[int, str]], outputs: Sequence[str]
-) -> onnx.ModelProto:
-    """Drops traces of the exporting machine and names the free axes."""
+def tidy(model: onnx.ModelProto, dynamic: Mapping[str, Mapping[int, str]]) -> onnx.ModelProto:
+    """Drops traces of the exporting machine and names the free axes: those of the inputs as `dynamic`
+    says, those of the outputs by the same names where the exporter gave both the same symbol."""
     del model.metadata_props[:]
     graph = model.graph
     del graph.metadata_props[:]
@@ -146,11 +148,22 @@ def _tidy(
     for weights in graph.initializer:
         weights.doc_string = ""
         del weights.metadata_props[:]
-    for value in graph.input:
-        for axis, axis_name in dynamic[value.name].items():
-            value.type.tensor_type.shape.dim[axis].dim_param = axis_name
-    batch = next(iter(dynamic.values()))[0]
-    for value in graph.output:
-        value.type.tensor_type.shape.dim[0].dim_param = batch
+    _name_axes(graph, dynamic)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _name_axes(graph: onnx.GraphProto, dynamic: Mapping[str, Mapping[int, str]]) -> None:
+    names: dict[str, str] = {}
+    for value in graph.input:
+        for axis, name in dynamic.get(value.name, {}).items():
+            dimension = value.type.tensor_type.shape.dim[axis]
+            names.setdefault(dimension.dim_param, name)
+            dimension.dim_param = name
+    batch = next((axes[0] for axes in dynamic.values() if 0 in axes), None)
+    for value in graph.output:
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if dimension.dim_param:
+                dimension.dim_param = names.get(dimension.dim_param, dimension.dim_param)
+            elif axis == 0 and batch and not dimension.dim_value:
+                dimension.dim_param = batch

@@ -103,6 +103,9 @@ class Pending:
     def watch_pending(self, model: str, version: str, pending: Callable[[], int]) -> Callable[[], None]:
         return lambda: None
 
+    def show_curve(self, model: str, version: str, curve: Mapping[int, float]) -> Callable[[], None]:
+        return lambda: None
+
 
 def make_request(
     inbox: Inbox,
@@ -111,6 +114,7 @@ def make_request(
     seconds: float = 10.0,
     caller: FakeCaller | None = None,
     signature: Signature = SIGNATURE,
+    priority: int = 0,
 ) -> Request:
     """A request of FP32 rows that waits `seconds` from now on."""
     array = np.array(rows, np.float32)
@@ -124,4 +128,5 @@ def make_request(
         signature,
         caller or FakeCaller(),
         inbox,
+        priority=priority,
     )

@@ -48,6 +48,21 @@ def lookup(size: int = 8) -> bytes:
     )
 
 
+def lookup_from_ten() -> bytes:
+    """y FP32 [N] = table[ids - 10] of four entries: zeros make the whole run fail."""
+    table = numpy_helper.from_array(np.arange(4, dtype=np.float32), "table")
+    ten = numpy_helper.from_array(np.array(10, np.int64), "ten")
+    return _model(
+        [
+            helper.make_node("Sub", ["ids", "ten"], ["places"]),
+            helper.make_node("Gather", ["table", "places"], ["y"]),
+        ],
+        [_value("ids", TensorProto.INT64, ["N"])],
+        [_value("y", TensorProto.FLOAT, ["N"])],
+        [table, ten],
+    )
+
+
 def classifier(classes: int = 3, vocabulary: int = 16) -> bytes:
     """probabilities FP32 [N, classes] of ids INT64 [N, T]: mean of embeddings, softmax."""
     weights = np.sin(np.arange(vocabulary * classes, dtype=np.float32)).reshape(vocabulary, classes)
@@ -60,6 +75,39 @@ def classifier(classes: int = 3, vocabulary: int = 16) -> bytes:
         [_value("ids", TensorProto.INT64, ["N", "T"])],
         [_value("probabilities", TensorProto.FLOAT, ["N", classes])],
         [numpy_helper.from_array(weights, "weights")],
+    )
+
+
+def masked_encoder(vocabulary: int = 16, width: int = 3) -> bytes:
+    """tokens FP32 [N, T, width] and their mean pooled [N, width], of ids and mask INT64 [N, T]: what is
+    masked has no weight in the mean. An id outside of the vocabulary makes the whole run fail."""
+    table = np.sin(np.arange(vocabulary * width, dtype=np.float32)).reshape(vocabulary, width)
+    axes = {"one": np.array([1], np.int64), "two": np.array([2], np.int64)}
+    return _model(
+        [
+            helper.make_node("Gather", ["table", "ids"], ["tokens"]),
+            helper.make_node("Cast", ["mask"], ["weights"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", ["weights", "two"], ["column"]),
+            helper.make_node("Mul", ["tokens", "column"], ["weighted"]),
+            helper.make_node("ReduceSum", ["weighted", "one"], ["sum"], keepdims=0),
+            helper.make_node("ReduceSum", ["weights", "one"], ["count"], keepdims=1),
+            helper.make_node("Div", ["sum", "count"], ["pooled"]),
+        ],
+        [_value("ids", TensorProto.INT64, ["N", "T"]), _value("mask", TensorProto.INT64, ["N", "T"])],
+        [
+            _value("tokens", TensorProto.FLOAT, ["N", "T", width]),
+            _value("pooled", TensorProto.FLOAT, ["N", width]),
+        ],
+        [numpy_helper.from_array(table, "table"), *(numpy_helper.from_array(a, n) for n, a in axes.items())],
+    )
+
+
+def row_maximum() -> bytes:
+    """y FP32 [N] = the largest of each row of x [N, K]: padding with 0 shows in rows of negative numbers."""
+    return _model(
+        [helper.make_node("ReduceMax", ["x"], ["y"], axes=[1], keepdims=0)],
+        [_value("x", TensorProto.FLOAT, ["N", "K"])],
+        [_value("y", TensorProto.FLOAT, ["N"])],
     )
 
 

@@ -59,6 +59,26 @@ class OpenOptions:
     """CPU threads of one run."""
     gpu_memory_limit_bytes: int = 0
     cpu_arena: bool = True
+    model_file: str = ""
+    """Name of the model file in the version's directory; empty for the backend's own."""
+    inputs: tuple[TensorInfo, ...] = ()
+    """What the spec declares, for model files that do not describe their tensors themselves."""
+    outputs: tuple[TensorInfo, ...] = ()
+    gpu_tf32: bool = False
+    """Lets a GPU round the factors of FP32 products to TF32."""
+    tensorrt: str = "off"
+    """`off`, `fp32` or `fp16`: on a GPU, TensorRT runs what it can of an ONNX model."""
+    tensorrt_cache_dir: str = ""
+    torch_precision: str = "as_exported"
+    """`as_exported`, `bfloat16` or `float16`."""
+    torch_compile: bool = False
+    torch_cuda_graphs: bool = False
+
+    def __post_init__(self) -> None:
+        # Options travel to worker processes as JSON, where tensors arrive as maps.
+        for name in ("inputs", "outputs"):
+            infos = tuple(TensorInfo(**i) if isinstance(i, Mapping) else i for i in getattr(self, name))
+            object.__setattr__(self, name, infos)
 
 
 Opener = Callable[[Path, OpenOptions], Backend]

@@ -9,6 +9,7 @@ from trireme_common.tracing import Span, wall_ns
 from trireme_inference.loader import Telemetry
 from trireme_inference.observer import BatchReport, Observer
 from trireme_inference.requests import Answer
+from trireme_inference.tuning import Curve
 
 
 class TracedTelemetry:
@@ -22,6 +23,9 @@ class TracedTelemetry:
 
     def watch_pending(self, model: str, version: str, pending: Callable[[], int]) -> Callable[[], None]:
         return self._inner.watch_pending(model, version, pending)
+
+    def show_curve(self, model: str, version: str, curve: Curve) -> Callable[[], None]:
+        return self._inner.show_curve(model, version, curve)
 
 
 class TracedObserver:

@@ -1,7 +1,8 @@
 """Enforces the batch policy on an event loop: the queue's bound, deadlines, instances, delivery.
 
 All state belongs to the loop; only `Execution.run` happens on the instances' threads. A request is
-answered once, through its sink, and all answers of a batch reach a sink in one call.
+answered once, through its sink, and all answers of a batch reach a sink in one call. A full queue refuses
+the least important: a more important request takes the place of the youngest of the last level.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from operator import attrgetter
 
 import structlog
 
 from trireme_common.errors import Code, TriremeError
-from trireme_inference.batch_policy import Batch, BatchPolicy, BatchQueue
+from trireme_inference.batch_policy import Policy
+from trireme_inference.batch_queue import Batch, BatchQueue
 from trireme_inference.deadlines import DeadlineHeap
 from trireme_inference.observer import BatchReport, Observer, Silent
 from trireme_inference.requests import Answer, Request, Sink
@@ -26,10 +29,11 @@ from trireme_inference.worker_pool import WorkerPool
 logger = structlog.get_logger(__name__)
 
 Run = Callable[[Sequence[Request]], list[Answer]]
+Key = Callable[[Request], Hashable]
+"""What requests must have in common to share a run."""
 
 _SWEEP_SECONDS = 0.05
 _LONGEST_ALARM_SECONDS = 3600.0
-_NEWEST_RUN_WEIGHT = 0.2
 _DETAILS = {
     Code.DEADLINE_EXCEEDED: "the request's time was up before its answer was ready",
     Code.CANCELLED: "the caller left",
@@ -45,25 +49,27 @@ class Batcher:
     def __init__(
         self,
         run: Run,
-        policy: BatchPolicy,
+        policy: Policy,
         loop: asyncio.AbstractEventLoop,
         *,
         instances: int = 1,
         max_queue_size: int = 4096,
+        priority_levels: int = 1,
+        key: Key = attrgetter("shapes"),
         observer: Observer | None = None,
         name: str = "model",
     ) -> None:
         self._run = run
-        self._policy = policy
+        self._key, self._levels = key, priority_levels
+        self._policy, self._max_rows = policy, policy.max_rows
         self._loop = loop
         self._max_queue_size = max_queue_size
         self._observer: Observer = observer or Silent()
-        self._queue: BatchQueue[Request] = BatchQueue(policy)
+        self._queue: BatchQueue[Request] = BatchQueue(policy, priority_levels)
         self._deadlines = DeadlineHeap()
         self._pool = WorkerPool(instances, name)
         self._idle = self._instances = instances
         self._queued = 0
-        self._run_seconds = 0.0
         self._swept = -math.inf
         self._pump_scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -84,10 +90,10 @@ class Batcher:
             error = self._refusal(request, now)
             if error is not None:
                 refused.append(Answer(request, error=error))
-            elif request.rows <= self._policy.max_rows:
+            elif request.rows <= self._max_rows:
                 self._enqueue(request)
             else:
-                for piece in cut(request, self._policy.max_rows):
+                for piece in cut(request, self._max_rows):
                     self._enqueue(piece)
         if refused:
             self._deliver(refused)
@@ -117,9 +123,9 @@ class Batcher:
             return _error(Code.MODEL_NOT_READY)
         if request.deadline <= now:
             return _error(Code.DEADLINE_EXCEEDED)
-        needed = -(-request.rows // self._policy.max_rows)
+        needed = -(-request.rows // self._max_rows)
         if needed > self._max_queue_size:
-            most = self._max_queue_size * self._policy.max_rows
+            most = self._max_queue_size * self._max_rows
             return TriremeError(
                 Code.INVALID_ARGUMENT, f"{request.rows} rows; the model takes at most {most} at a time"
             )
@@ -127,10 +133,17 @@ class Batcher:
             self._swept = now
             self._queue.sweep(now)
             self._answer_gone()
-        return _error(Code.OVERLOADED) if self._queued + needed > self._max_queue_size else None
+        while self._queued + needed > self._max_queue_size:
+            less_important = self._queue.evict(_level(request.priority, self._levels))
+            if less_important is None:
+                return _error(Code.OVERLOADED)
+            self._queued -= 1
+            self._fail([less_important], Code.OVERLOADED)
+        return None
 
     def _enqueue(self, request: Request) -> None:
-        self._queue.add(request.shapes, request)
+        level = 0 if self._levels == 1 else _level(request.priority, self._levels)
+        self._queue.add(self._key(request), request, level)
         self._queued += 1
         self._deadlines.add(request)
 
@@ -139,18 +152,18 @@ class Batcher:
         self._pump_scheduled = False
         while self._idle and self._queued:
             now = time.monotonic()
-            batch = self._queue.take(now, run_seconds=self._run_seconds, drain=self._closing)
+            batch = self._queue.take(now, drain=self._closing)
             self._answer_gone()
             if batch is None:
                 break
             self._queued -= len(batch.requests)
             self._idle -= 1
-            self._pool.submit(partial(self._work, batch))
+            self._pool.submit(partial(self._work, batch, now))
         self._set_alarm()
         if self._closing:
             self._empty.set()
 
-    def _work(self, batch: Batch[Request]) -> None:
+    def _work(self, batch: Batch[Request], begun: float) -> None:
         """On an instance's thread."""
         try:
             answers = self._run(batch.requests)
@@ -158,14 +171,17 @@ class Batcher:
             logger.exception("batch_failed")
             answers = [Answer(request, error=_error(Code.INTERNAL)) for request in batch.requests]
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-            self._loop.call_soon_threadsafe(self._finished, batch, answers)
+            self._loop.call_soon_threadsafe(self._finished, batch, begun, answers)
 
-    def _finished(self, batch: Batch[Request], answers: list[Answer]) -> None:
+    def _finished(self, batch: Batch[Request], begun: float, answers: list[Answer]) -> None:
         self._idle += 1
+        now = time.monotonic()
+        if _ran_as_one(answers):
+            complete = len(answers) == len(batch.requests)
+            rows = batch.rows if complete else sum(answer.request.rows for answer in answers)
+            self._policy.ran(rows, now - begun, now - batch.oldest, batch.reason)
         self._pump()
         if answers:
-            newest = answers[0].compute_seconds
-            self._run_seconds += _NEWEST_RUN_WEIGHT * (newest - self._run_seconds)
             self._report(batch, answers)
         if len(answers) < len(batch.requests):
             self._answer_left_out(batch, answers)
@@ -210,7 +226,7 @@ class Batcher:
         """One timer for the earliest of all deadlines and, while an instance is idle, the policy's delay."""
         at = self._deadlines.next()
         if self._idle and self._queued:
-            at = min(at, self._queue.due(run_seconds=self._run_seconds))
+            at = min(at, self._queue.due(time.monotonic()))
         if at >= self._alarm_at:
             return
         if self._alarm is not None:
@@ -246,3 +262,17 @@ class Batcher:
 
 def _error(code: Code) -> TriremeError:
     return TriremeError(code, _DETAILS[code])
+
+
+def _level(priority: int, levels: int) -> int:
+    """Lane of a request: 0 is the most important; without a level that exists, the middle one."""
+    return (priority if 1 <= priority <= levels else (levels + 1) // 2) - 1
+
+
+def _ran_as_one(answers: Sequence[Answer]) -> bool:
+    """False where nothing ran, or the batch failed and was run in pieces, each with a time of its own."""
+    return (
+        bool(answers)
+        and answers[0].error is None
+        and answers[0].compute_seconds == answers[-1].compute_seconds
+    )

@@ -121,6 +121,23 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
+def priority(request: oip.ModelInferRequest) -> int:
+    """The request parameter of that name: 1 is the highest, 0 the model's default, also where it is absent.
+
+    Raises TriremeError(INVALID_ARGUMENT) for anything but a number that is not negative.
+    """
+    if "priority" not in request.parameters:
+        return 0
+    parameter = request.parameters["priority"]
+    kind = parameter.WhichOneof("parameter_choice")
+    value = getattr(parameter, kind) if kind in ("int64_param", "uint64_param") else -1
+    if value < 0:
+        raise TriremeError(
+            Code.INVALID_ARGUMENT, "parameter 'priority' is a number from 0 on; 1 is the highest"
+        )
+    return int(value)
+
+
 def infer_inputs(request: oip.ModelInferRequest) -> tuple[Tensor, ...]:
     """Inputs of a ModelInfer request, from raw or typed contents. Raises TriremeError(INVALID_ARGUMENT)."""
     raw = request.raw_input_contents

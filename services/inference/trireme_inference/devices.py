@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from trireme_common.errors import SpecError
+
+# What a model needs beside its weights: what its layers hand on, the runtime's workspaces.
+_ROOM_FACTOR = 1.2
+_ROOM_BYTES = 256 * 1024 * 1024
 
 
 def gpu_count() -> int:
@@ -22,8 +28,8 @@ def gpu_count() -> int:
 def resolve_device(wanted: str, default: str, gpus: int) -> str:
     """`cpu` or `cuda:N` for a model that asks for `wanted`, on a machine with `gpus` usable GPUs.
 
-    `auto` takes `default`, and where that is `auto` too the first GPU, else the CPU. Only `auto`
-    falls back: raises SpecError for a `cuda` device that is not there.
+    `auto` takes `default`, and where that is `auto` too the first GPU, else the CPU; `cuda` is the first
+    GPU. Only `auto` falls back: raises SpecError for a `cuda` device that is not there.
     """
     device = default if wanted == "auto" else wanted
     if device == "auto":
@@ -39,3 +45,59 @@ def resolve_device(wanted: str, default: str, gpus: int) -> str:
     if number >= gpus:
         raise SpecError(f"device cuda:{number} is asked for, but the last GPU here is cuda:{gpus - 1}")
     return f"cuda:{number}"
+
+
+def require_room(weights_bytes: int, free_bytes: int | None, device: str, limit_bytes: int = 0) -> None:
+    """Raises SpecError saying by how much a model of so many bytes does not fit on a device.
+
+    `free_bytes`: None where the driver does not tell. `limit_bytes`: the most that the model may take; 0
+    is no limit.
+    """
+    room = min((size for size in (free_bytes, limit_bytes or None) if size is not None), default=None)
+    needed = int(weights_bytes * _ROOM_FACTOR) + _ROOM_BYTES
+    if room is None or needed <= room:
+        return
+    what = "TRIREME_INFERENCE_GPU_MEMORY_LIMIT_BYTES" if room == limit_bytes else "its free memory"
+    raise SpecError(
+        f"does not fit on {device}: the weights take {_mib(weights_bytes)} and with room to run about "
+        f"{_mib(needed)}, which is {_mib(needed - room)} more than {what} of {_mib(room)}"
+    )
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def free_gpu_bytes(device: str) -> int | None:
+    """Free memory of `cuda:N` by the driver's word; None where it does not tell."""
+    free, total = ctypes.c_size_t(0), ctypes.c_size_t(0)
+    try:
+        with context(device) as driver:
+            told = driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total)) == 0
+    except OSError:
+        return None
+    return free.value if told else None
+
+
+@contextmanager
+def context(device: str) -> Iterator[ctypes.CDLL]:
+    """The CUDA driver with the primary context of `cuda:N` current, which the runtimes share. Raises
+    OSError where there is no driver or no such GPU."""
+    number = int(device.partition(":")[2] or 0)
+    driver = ctypes.CDLL("libcuda.so.1")
+    handle, primary = ctypes.c_int(0), ctypes.c_void_p(None)
+    if (
+        driver.cuInit(0)
+        or driver.cuDeviceGet(ctypes.byref(handle), number)
+        or driver.cuDevicePrimaryCtxRetain(ctypes.byref(primary), handle)
+    ):
+        raise OSError(f"the CUDA driver does not open GPU {number}")
+    try:
+        if driver.cuCtxPushCurrent_v2(primary):
+            raise OSError(f"the CUDA driver does not enter GPU {number}")
+        try:
+            yield driver
+        finally:
+            driver.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p(None)))
+    finally:
+        driver.cuDevicePrimaryCtxRelease_v2(handle)

@@ -12,34 +12,52 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.tracing import log_ids
 from trireme_inference.backend import Backend, RunError
 from trireme_inference.requests import Answer, Request
-from trireme_inference.signature import Signature
+from trireme_inference.signature import Signature, Stack
+from trireme_inference.workers.worker import WorkerLost
 
 logger = structlog.get_logger(__name__)
 
 
 class Execution:
-    """Synchronous, called from the instances' threads."""
+    """Synchronous, called from the instances' threads. `stage`, where given, is asked before every run
+    for what stacks its inputs where the backend wants them."""
 
     def __init__(
-        self, model: str, backend: Backend, signature: Signature, clock: Callable[[], float] = time.monotonic
+        self,
+        model: str,
+        backend: Backend,
+        signature: Signature,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        stage: Callable[[Sequence[Request]], Stack] | None = None,
     ) -> None:
         self._model = model
         self._backend = backend
         self._signature = signature
         self._clock = clock
+        self._stage = stage
 
     def run(self, batch: Sequence[Request]) -> list[Answer]:
         """Answers the members that have not gone, in order; the others are left out.
 
-        `batch` holds requests of equal shapes, and a single one where the model does not batch.
+        `batch` holds requests of equal shapes, and a single one where the model does not batch. Raises
+        WorkerLost where the process of the model died of it.
         """
         started = self._clock()
         alive = [request for request in batch if not request.gone(started)]
         if not alive:
             return []
         try:
-            outputs = self._backend.run(self._signature.feed(alive), self._signature.fetch)
-            pieces = self._signature.split(outputs, [request.rows for request in alive])
+            stack = self._stage(alive) if self._stage is not None else None
+            outputs = self._backend.run(self._signature.feed(alive, stack), self._signature.fetch)
+            pieces = self._signature.split(outputs, alive)
+        except WorkerLost:
+            raise
+        except TriremeError as refusal:  # nothing ran: the batch is not to blame
+            return [
+                Answer(request, error=refusal.afresh(), queue_seconds=started - request.arrived)
+                for request in alive
+            ]
         except Exception as error:  # a runtime may raise anything; the batch is taken apart
             return self._take_apart(alive, error, started)
         seconds = self._clock() - started

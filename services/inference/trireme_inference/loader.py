@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import numpy as np
 import structlog
 
-from trireme_common.errors import SpecError, TriremeError
+from trireme_common.errors import SpecError
 from trireme_common.model_spec import ModelSpec
 from trireme_common.repository import VersionFiles, content_digest
 from trireme_common.stage_state import ModelDescriptor, TensorInfo
-from trireme_common.tensors import Array, dtype_of
-from trireme_inference.backend import Backend, Opener, OpenOptions, RunError
-from trireme_inference.batch_policy import BatchPolicy
-from trireme_inference.batcher import Batcher
+from trireme_inference.backend import Backend, Opener, OpenOptions
+from trireme_inference.batcher import Batcher, Run
+from trireme_inference.bucket_trial import with_buckets
 from trireme_inference.devices import resolve_device
-from trireme_inference.execution import Execution
-from trireme_inference.golden import read_golden
+from trireme_inference.isolation import Isolation, batch_run, died
 from trireme_inference.observer import Observer
+from trireme_inference.scheduling import policy_notes, policy_of
 from trireme_inference.servable import InferenceServable
 from trireme_inference.signature import Signature, batches
+from trireme_inference.triton_model import config_json, in_file, labelled, reshaped
+from trireme_inference.tuner import Tuner
+from trireme_inference.tuning import Curve
+from trireme_inference.warm_up import warm_up
+from trireme_inference.workers.worker import WorkerLost
+from trireme_inference.workers.worker_set import WorkerSet
 
 logger = structlog.get_logger(__name__)
-
-# How far a row of a batch may be from its answer alone before batching is refused.
-_TOGETHER_RTOL = 1e-3
-_TOGETHER_ATOL = 1e-4
 
 
 class Telemetry(Protocol):
@@ -40,16 +40,21 @@ class Telemetry(Protocol):
     def watch_pending(self, model: str, version: str, pending: Callable[[], int]) -> Callable[[], None]:
         """Reads `pending` when asked for metrics, until the returned function is called."""
 
+    def show_curve(self, model: str, version: str, curve: Curve) -> Callable[[], None]:
+        """Shows what was measured at load, until the returned function is called."""
+
 
 @dataclass(frozen=True)
 class Machine:
-    """What a model may use. `device` is what model.yaml's `auto` means here."""
+    """What a model may use. `device` is what model.yaml's `auto` means here; it may be `auto` itself."""
 
     device: str = "cpu"
     gpus: int = 0
+    cuda_backends: frozenset[str] = frozenset()
+    """The backends whose runtime can use them."""
     threads: int = 1
-    gpu_memory_limit_bytes: int = 0
-    cpu_arena: bool = True
+    options: OpenOptions = field(default_factory=OpenOptions)
+    """What every model is opened with, but for what its spec says."""
     close_grace_seconds: float = 30.0
 
 
@@ -62,22 +67,41 @@ class Loader:
         machine: Machine,
         telemetry: Telemetry,
         loop: asyncio.AbstractEventLoop,
+        isolation: Isolation,
     ) -> None:
         self._openers = openers
         self._machine = machine
         self._telemetry = telemetry
         self._loop = loop
+        self._isolation = isolation
 
     def load(self, files: VersionFiles) -> InferenceServable:
         """Raises SpecError saying what is wrong with the version."""
         spec = files.spec
         opener = self._opener(spec)
         digest = content_digest(files, with_model=True)
-        backend = opener(files.directory, self._options(spec))
+        options = self._options(files)
+        behind: dict[Backend, WorkerSet] = {}
+
+        def open_model(spec: ModelSpec, threads: int) -> Backend:
+            opened = self._isolation.open(files, opener, replace(options, threads=threads), digest)
+            try:
+                backend = reshaped(opened, files)
+            except BaseException:
+                opened.close()
+                raise
+            if isinstance(opened, WorkerSet):
+                behind[backend] = opened
+            return backend
+
+        tuner = Tuner(spec, open_model, threads=self._machine.threads, gpu=options.device != "cpu")
         try:
-            return self._assemble(files, backend, digest)
+            return self._assemble(files, tuner, digest, behind)
+        except WorkerLost as lost:
+            tuner.backend.close()
+            raise died(lost) from None
         except BaseException:
-            backend.close()
+            tuner.backend.close()
             raise
 
     def _opener(self, spec: ModelSpec) -> Opener:
@@ -89,34 +113,55 @@ class Loader:
             )
         return opener
 
-    def _options(self, spec: ModelSpec) -> OpenOptions:
-        machine = self._machine
-        return OpenOptions(
-            device=resolve_device(spec.instances.device, machine.device, machine.gpus),
-            threads=max(1, machine.threads // spec.instances.count),
-            gpu_memory_limit_bytes=machine.gpu_memory_limit_bytes,
-            cpu_arena=machine.cpu_arena,
+    def _options(self, files: VersionFiles) -> OpenOptions:
+        machine, spec = self._machine, files.spec
+        return replace(
+            machine.options,
+            device=resolve_device(spec.instances.device, machine.device, self._gpus(spec)),
+            model_file=files.triton.model_file if files.triton is not None else "",
+            inputs=in_file(files, "input"),
+            outputs=in_file(files, "output"),
         )
 
-    def _assemble(self, files: VersionFiles, backend: Backend, digest: str) -> InferenceServable:
-        spec, version = files.spec, str(files.version)
-        inputs = _agreed("input", tuple(map(TensorInfo.of, spec.inputs)), backend.inputs)
-        outputs = _agreed("output", tuple(map(TensorInfo.of, spec.outputs)), backend.outputs)
-        signature = Signature(inputs, outputs, batches(inputs, outputs))
-        notes = _not_honoured(spec)
+    def _gpus(self, spec: ModelSpec) -> int:
+        return self._machine.gpus if spec.backend in self._machine.cuda_backends else 0
+
+    def _assemble(
+        self, files: VersionFiles, tuner: Tuner, digest: str, behind: Mapping[Backend, WorkerSet]
+    ) -> InferenceServable:
+        spec, version, backend = files.spec, str(files.version), tuner.backend
+        source = files.spec_file
+        inputs = _agreed("input", tuple(map(TensorInfo.of, spec.inputs)), backend.inputs, source)
+        outputs = _agreed("output", tuple(map(TensorInfo.of, spec.outputs)), backend.outputs, source)
+        outputs = labelled(files, outputs)
+        batchable = spec.batching.max_batch_size > 0 and batches(inputs, outputs)
+        signature = Signature(inputs, outputs, batchable)
+        notes = [*files.notes, *policy_notes(spec.batching)]
         if spec.warmup:
-            problem = _warm_up(files, backend, signature)
-            if problem:
+            warm = warm_up(files, backend, signature, notes)
+            if warm.problem:
                 signature = replace(signature, batchable=False)
-                notes.append(f"batching is off: {problem}")
+                notes.append(f"batching is off: {warm.problem}")
+            if warm.feed:
+                tuner.tune(signature, warm.feed)
+                backend, spec = tuner.backend, tuner.spec
+        if spec.batching.shape_buckets:
+            signature, problem = with_buckets(signature, backend, files)
+            if problem:
+                notes.append(f"shape_buckets are off: {problem}")
         if notes:
             logger.warning("model_notes", model=spec.name, version=version, notes=notes)
-        batcher = self._batcher(spec, version, backend, signature)
+        workers = behind.get(backend)
+        run = batch_run(spec.name, backend, signature, workers)
+        if workers is not None:
+            workers.grow(spec.instances.count)
+        batcher = self._batcher(spec, version, run, signature, tuner.curve)
         descriptor = replace(
             ModelDescriptor.of(spec, digest=digest, platform=backend.platform),
             inputs=inputs,
             outputs=outputs,
             max_batch_size=spec.batching.max_batch_size if signature.batchable else 0,
+            config=config_json(files, signature),
         )
         return InferenceServable(
             descriptor,
@@ -125,43 +170,33 @@ class Loader:
             batcher,
             backend,
             close_grace_seconds=self._machine.close_grace_seconds,
-            on_close=self._telemetry.watch_pending(spec.name, version, lambda: batcher.pending),
+            on_close=(
+                self._telemetry.watch_pending(spec.name, version, lambda: batcher.pending),
+                self._isolation.watch(spec.name, version, workers),
+                self._telemetry.show_curve(spec.name, version, tuner.curve),
+            ),
         )
 
-    def _batcher(self, spec: ModelSpec, version: str, backend: Backend, signature: Signature) -> Batcher:
+    def _batcher(
+        self, spec: ModelSpec, version: str, run: Run, signature: Signature, curve: Curve
+    ) -> Batcher:
         batching = spec.batching
         most = batching.max_batch_size if signature.batchable else 1
-        policy = BatchPolicy(
-            max_rows=most,
-            preferred_rows=tuple(size for size in batching.preferred_batch_sizes if 1 <= size <= most),
-            max_delay_seconds=batching.max_queue_delay_ms / 1000,
-        )
         return Batcher(
-            Execution(spec.name, backend, signature).run,
-            policy,
+            run,
+            policy_of(batching, most, instances=spec.instances.count, measured=curve),
             self._loop,
             instances=spec.instances.count,
             max_queue_size=batching.max_queue_size,
+            priority_levels=batching.priority_levels,
+            key=signature.key,
             observer=self._telemetry.observer(spec.name, version),
             name=f"{spec.name}-{version}",
         )
 
 
-def _not_honoured(spec: ModelSpec) -> list[str]:
-    keys = {
-        "batching.shape_buckets": bool(spec.batching.shape_buckets),
-        "batching.latency_objective_ms": spec.batching.latency_objective_ms is not None,
-        "batching.priority_levels": spec.batching.priority_levels > 1,
-        "memory.pinned": spec.memory.pinned,
-        "memory.lazy": spec.memory.lazy,
-        "instances.isolation: process": spec.instances.isolation == "process",
-    }
-    found = [key for key, given in keys.items() if given]
-    return [f"not honoured by this version of the service: {', '.join(found)}"] if found else []
-
-
 def _agreed(
-    kind: str, declared: tuple[TensorInfo, ...], actual: tuple[TensorInfo, ...]
+    kind: str, declared: tuple[TensorInfo, ...], actual: tuple[TensorInfo, ...], source: str
 ) -> tuple[TensorInfo, ...]:
     """The declared tensors where they fit the model file's, else SpecError; the file's where none are
     declared. A declared shape may be narrower than the file's; outputs may be left out."""
@@ -171,90 +206,19 @@ def _agreed(
     for info in declared:
         real = have.get(info.name)
         if real is None:
-            raise SpecError(f"model.yaml declares {kind} '{info.name}'; the model file has {', '.join(have)}")
+            raise SpecError(f"{source} declares {kind} '{info.name}'; the model file has {', '.join(have)}")
         if info.datatype != real.datatype:
             raise SpecError(
-                f"{kind} '{info.name}': model.yaml says {info.datatype}, the model file has {real.datatype}"
+                f"{kind} '{info.name}': {source} says {info.datatype}, the model file has {real.datatype}"
             )
         if len(info.shape) != len(real.shape) or any(
             there not in (-1, said) for said, there in zip(info.shape, real.shape, strict=True)
         ):
             raise SpecError(
-                f"{kind} '{info.name}': model.yaml says shape {list(info.shape)}, "
+                f"{kind} '{info.name}': {source} says shape {list(info.shape)}, "
                 f"the model file has {list(real.shape)}"
             )
     left_out = [name for name in have if name not in {info.name for info in declared}]
     if left_out and kind == "input":
-        raise SpecError(f"the model file also takes input '{left_out[0]}', which model.yaml does not declare")
+        raise SpecError(f"the model file also takes input '{left_out[0]}', which {source} does not declare")
     return declared
-
-
-def _warm_up(files: VersionFiles, backend: Backend, signature: Signature) -> str:
-    """Runs the model once on its golden request, or on zeros, and once with as many rows more.
-
-    Returns why requests may not share a run, or an empty string. Raises SpecError.
-    """
-    path = files.golden
-    golden = read_golden(path) if path is not None else None
-    if golden is None:
-        feed = {info.name: _zeros(info) for info in signature.inputs}
-    else:
-        try:
-            signature.check(golden.request)
-        except TriremeError as error:
-            raise SpecError(f"{path}: {error.detail}") from error
-        feed = {tensor.name: tensor.array() for tensor in golden.request}
-    try:
-        alone = backend.run(feed, signature.fetch)
-    except RunError as error:
-        what = "the golden request" if golden else "zeros (give a golden.json, or set warmup: false)"
-        raise SpecError(f"warm-up with {what} failed: {error.detail}") from error
-    if golden is not None:
-        golden.compare(dict(zip(signature.fetch, alone, strict=True)))
-    if not signature.batchable or files.spec.batching.max_batch_size == 1:
-        return ""
-    return _together(backend, signature, feed, alone)
-
-
-def _zeros(info: TensorInfo) -> Array:
-    shape = tuple(1 if size == -1 else size for size in info.shape)
-    dtype = dtype_of(info.datatype)
-    return np.full(shape, b"", dtype=object) if dtype is None else np.zeros(shape, dtype=dtype)
-
-
-def _together(
-    backend: Backend, signature: Signature, feed: Mapping[str, Array], alone: Sequence[Array]
-) -> str:
-    rows = len(next(iter(feed.values())))
-    outputs = _run_beside(backend, signature, feed)
-    if outputs is None:
-        return f"the model fails on {2 * rows} rows"
-    for info, single, double in zip(signature.outputs, alone, outputs, strict=True):
-        if single.shape[:1] != (rows,) or double.shape[:1] != (2 * rows,):
-            return f"output '{info.name}' has not the rows of the input"
-        if not _same(double[:rows], single):
-            return f"output '{info.name}' of a row depends on its neighbours"
-    return ""
-
-
-def _run_beside(backend: Backend, signature: Signature, feed: Mapping[str, Array]) -> list[Array] | None:
-    """Outputs with neighbours of zeros or, for a model that dislikes them, with the same rows again."""
-    empty = {info.name: b"" if info.datatype == "BYTES" else 0 for info in signature.inputs}
-    for neighbours in ({name: np.full_like(array, empty[name]) for name, array in feed.items()}, feed):
-        try:
-            return backend.run(
-                {name: np.concatenate([array, neighbours[name]]) for name, array in feed.items()},
-                signature.fetch,
-            )
-        except RunError:
-            continue
-    return None
-
-
-def _same(left: Array, right: Array) -> bool:
-    if right.dtype.kind != "f":
-        return bool(np.array_equal(left, right))
-    return bool(
-        left.shape == right.shape
-        and np.allclose(left, right, rtol=_TOGETHER_RTOL, atol=_TOGETHER_ATOL, equal_nan=True)
-    )

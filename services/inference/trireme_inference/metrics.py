@@ -17,6 +17,7 @@ from trireme_common.errors import Code
 from trireme_common.metrics import SECONDS_BUCKETS
 from trireme_inference.batch_policy import CloseReason
 from trireme_inference.observer import BatchReport, Observer
+from trireme_inference.tuning import Curve
 
 _LABELS = ["model", "version"]
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -73,6 +74,7 @@ class InferenceMetrics(Collector):
         )  # fmt: skip
         self._totals: dict[tuple[str, str], _Totals] = {}
         self._pending: dict[Callable[[], int], tuple[str, str]] = {}
+        self._curves: list[tuple[tuple[str, str], Curve]] = []
         registry.register(self)
 
     def observer(self, model: str, version: str) -> Observer:
@@ -87,8 +89,19 @@ class InferenceMetrics(Collector):
 
         return forget
 
+    def show_curve(self, model: str, version: str, curve: Curve) -> Callable[[], None]:
+        """Exports a curve until the returned function is called."""
+        shown = ((model, version), curve)
+        self._curves.append(shown)
+
+        def forget() -> None:
+            # Another load of the same version may show an equal one.
+            self._curves = [other for other in self._curves if other is not shown]
+
+        return forget
+
     def collect(self) -> Iterator[Metric]:
-        """Triton's counters and the gauges of waiting requests, for the registry."""
+        """Triton's counters, the gauges of waiting requests and the batch curves, for the registry."""
         totals = dict(self._totals)
         for field in fields(_Totals):
             family = UntypedMetricFamily(f"nv_inference_{field.name}", _HELP[field.name], labels=_LABELS)
@@ -103,6 +116,20 @@ class InferenceMetrics(Collector):
             for labels, count in waiting.items():
                 gauge.add_metric(labels, count)
             yield gauge
+        yield self._curve_family()
+
+    def _curve_family(self) -> Metric:
+        family = GaugeMetricFamily(
+            "trireme_inference_batch_curve_seconds",
+            "Seconds of one run by its rows, measured when the version was loaded.",
+            labels=[*_LABELS, "rows"],
+        )
+        newest = {
+            (*labels, str(rows)): value for labels, curve in self._curves for rows, value in curve.items()
+        }
+        for labels, seconds in newest.items():
+            family.add_metric(labels, seconds)
+        return family
 
 
 class _ModelMetrics:

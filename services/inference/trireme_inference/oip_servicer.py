@@ -18,7 +18,7 @@ from trireme_common.grpc_status import STATUS
 from trireme_common.model_spec import INFERENCE_SUFFIX
 from trireme_common.stage_state import ModelVersion, StageState, State
 from trireme_common.tensors import Tensor
-from trireme_inference.converters import check_requested, infer_inputs, infer_response
+from trireme_inference.converters import check_requested, infer_inputs, infer_response, priority
 from trireme_inference.requests import Answer, Request
 from trireme_inference.servable import InferenceServable
 from trireme_protos.inference import grpc_service_pb2 as oip
@@ -41,7 +41,7 @@ class Models(Protocol):
     @property
     def loaded_once(self) -> asyncio.Event: ...
 
-    def get(self, name: str, version: str) -> InferenceServable: ...
+    async def acquire(self, name: str, version: str) -> InferenceServable: ...
 
 
 class _Call:
@@ -118,7 +118,7 @@ class OipServicer:
         )
 
     async def _model_metadata(self, request: oip.ModelMetadataRequest, context: Context) -> Message:
-        _, servable = self._find(request.name, request.version)
+        _, servable = await self._find(request.name, request.version)
         descriptor = servable.descriptor
         versions = [entry.version for entry in self._ready.of(self._models.state, _model(request.name))]
         response = oip.ModelMetadataResponse(
@@ -130,7 +130,7 @@ class OipServicer:
         return response
 
     async def _model_infer(self, request: oip.ModelInferRequest, context: Context) -> Message:
-        version, servable = self._find(request.model_name, request.model_version)
+        version, servable = await self._find(request.model_name, request.model_version)
         signature = servable.signature
         check_requested(request, signature.outputs)
         parts, shapes, rows = signature.check(infer_inputs(request))
@@ -139,9 +139,9 @@ class OipServicer:
         deadline = now + (self._default_timeout_seconds if remaining is None else remaining)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         call = _Call(future)
-        servable.batcher.submit(
-            [Request(parts, shapes, rows, deadline, now, signature, call, call, None, request.id)]
-        )
+        queued = Request(parts, shapes, rows, deadline, now, signature, call, call, None, request.id)
+        queued.priority = priority(request)
+        servable.batcher.submit([queued])
         # A client that leaves cancels this handler, and with it the future: the request is then dropped.
         answer = await future
         if answer.error is not None:
@@ -152,13 +152,13 @@ class OipServicer:
         ]
         return infer_response(request, version, outputs)
 
-    def _find(self, name: str, version: str) -> tuple[str, InferenceServable]:
+    async def _find(self, name: str, version: str) -> tuple[str, InferenceServable]:
         model = _model(name)
         if not version:
             ready = self._ready.of(self._models.state, model)
             # Without a READY version the store says why: unknown, or not ready.
             version = ready[0].version if ready else ""
-        return version, self._models.get(model, version)
+        return version, await self._models.acquire(model, version)
 
 
 def _model(name: str) -> str:

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind the backend port, on the CPU or on CUDA."""
+"""ONNX Runtime behind the backend port, on the CPU, on CUDA, or on TensorRT with CUDA for the rest."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference.backend import OpenOptions, RunError
+from trireme_inference.devices import free_gpu_bytes, require_room
 from trireme_inference.onnx_scan import check_external_data
+from trireme_inference.pinned_memory import PinnedMemory
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
+_TENSORRT = "TensorrtExecutionProvider"
 _FATAL = 4
 
 _DATATYPES = {
@@ -38,11 +41,6 @@ _DATATYPES = {
 _NODE = re.compile(r"while running (\w{1,64}) node")
 
 
-def cuda_built_in() -> bool:
-    """True where this onnxruntime has the CUDA provider."""
-    return _CUDA in onnxruntime.get_available_providers()
-
-
 class OnnxBackend:
     """One session; ONNX Runtime lets several threads run it at once."""
 
@@ -50,6 +48,7 @@ class OnnxBackend:
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
         self.device = device
+        self._staging = PinnedMemory(device) if device != "cpu" else None
         self._session = session
         self.inputs = tuple(_info(node) for node in session.get_inputs())
         self.outputs = tuple(_info(node) for node in session.get_outputs())
@@ -61,7 +60,10 @@ class OnnxBackend:
                 name: _to_text(name, array) if name in self._texts else array for name, array in feed.items()
             }
         try:
-            outputs = self._session.run(fetch, feed)
+            if self._staging is None:
+                outputs = self._session.run(fetch, feed)
+            else:
+                outputs = self._run_bound(feed, fetch, self._staging)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise RunError(_explain(error)) from error
         return [
@@ -69,26 +71,49 @@ class OnnxBackend:
             for output in map(np.asarray, outputs)
         ]
 
+    def _run_bound(
+        self, feed: Mapping[str, Array], fetch: tuple[str, ...], staging: PinnedMemory
+    ) -> Sequence[Array]:
+        """On a GPU: inputs come from pinned memory, which it reads without a copy in between."""
+        binding = self._session.io_binding()
+        for name, array in feed.items():
+            binding.bind_cpu_input(name, array if array.dtype == np.object_ else staging.copy(name, array))
+        for name in fetch:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding)
+        outputs: Sequence[Array] = binding.copy_outputs_to_cpu()
+        return outputs
+
     def close(self) -> None:
         del self._session
 
 
 def open_onnx(directory: Path, options: OpenOptions) -> OnnxBackend:
-    """Opens `directory`/model.onnx. Raises SpecError where it cannot be served on that device."""
-    path = directory / "model.onnx"
+    """Opens `directory`/model.onnx, or the file `options` name, or model.onnx in a folder of that name.
+
+    Raises SpecError where it cannot be served on that device.
+    """
+    path = directory / (options.model_file or "model.onnx")
+    if path.is_dir():  # how Triton keeps a model of several files
+        path = path / "model.onnx"
     if not path.is_file():
         raise SpecError(f"{path} is missing; backend 'onnxruntime' serves that file")
-    check_external_data(path)
+    weights = check_external_data(path)
+    if options.device != "cpu":
+        require_room(weights, free_gpu_bytes(options.device), options.device, options.gpu_memory_limit_bytes)
+    providers = _providers(options)
     try:
         session = onnxruntime.InferenceSession(
-            str(path), _session_options(options), providers=_providers(options), enable_fallback=False
+            str(path), _session_options(options), providers=providers, enable_fallback=False
         )
     except Exception as error:  # as above
         raise SpecError(f"{path}: ONNX Runtime refuses the model: {_first_line(error)}") from error
-    if options.device != "cpu" and _CUDA not in session.get_providers():
-        raise SpecError(
-            f"device {options.device}: ONNX Runtime could not start CUDA; its libraries are missing or old"
-        )
+    for provider, _ in providers:
+        if provider not in session.get_providers():
+            raise SpecError(
+                f"device {options.device}: ONNX Runtime could not start {provider}; its libraries are "
+                "missing, or too old for the driver"
+            )
     return OnnxBackend(session, options.device)
 
 
@@ -96,6 +121,8 @@ def _session_options(options: OpenOptions) -> Any:
     made = onnxruntime.SessionOptions()
     made.intra_op_num_threads = options.threads
     made.inter_op_num_threads = 1
+    # The same input gives the same bits, run after run.
+    made.use_deterministic_compute = True
     made.enable_cpu_mem_arena = options.cpu_arena
     # A plan is kept for every shape that was ever seen: batches would make it grow for ever.
     made.enable_mem_pattern = False
@@ -107,21 +134,45 @@ def _session_options(options: OpenOptions) -> Any:
     return made
 
 
-def _providers(options: OpenOptions) -> list[str | tuple[str, dict[str, str]]]:
+def _providers(options: OpenOptions) -> list[tuple[str, dict[str, str]]]:
+    """Those that are to run the model, the first that can do a node does it."""
     if options.device == "cpu":
-        return [_CPU]
-    if not cuda_built_in():
+        return [(_CPU, {})]
+    there = onnxruntime.get_available_providers()
+    if _CUDA not in there:
         raise SpecError(f"device {options.device}: this onnxruntime is built without CUDA; use the GPU image")
+    number = options.device.partition(":")[2]
     cuda = {
-        "device_id": options.device.partition(":")[2],
+        "device_id": number,
         # Twice the memory at every growth would take from the other models what this one never uses.
         "arena_extend_strategy": "kSameAsRequested",
         # The exhaustive search costs seconds for every new shape, and batches have many shapes.
         "cudnn_conv_algo_search": "HEURISTIC",
+        # 10 bits of mantissa in place of 23: faster, but not the answers of the CPU.
+        "use_tf32": str(int(options.gpu_tf32)),
     }
     if options.gpu_memory_limit_bytes:
         cuda["gpu_mem_limit"] = str(options.gpu_memory_limit_bytes)
-    return [(_CUDA, cuda), _CPU]
+    if options.tensorrt == "off":
+        return [(_CUDA, cuda), (_CPU, {})]
+    if _TENSORRT not in there:
+        raise SpecError(
+            "TRIREME_INFERENCE_TENSORRT: this onnxruntime has no TensorRT; install onnxruntime-gpu and "
+            "TensorRT's libraries (PyPI: tensorrt), or leave it off"
+        )
+    return [(_TENSORRT, _tensorrt(options, number)), (_CUDA, cuda), (_CPU, {})]
+
+
+def _tensorrt(options: OpenOptions, number: str) -> dict[str, str]:
+    chosen = {"device_id": number, "trt_fp16_enable": str(options.tensorrt == "fp16")}
+    if options.tensorrt_cache_dir:
+        chosen |= {
+            "trt_engine_cache_enable": "True",
+            "trt_engine_cache_path": options.tensorrt_cache_dir,
+            "trt_timing_cache_enable": "True",
+            "trt_timing_cache_path": options.tensorrt_cache_dir,
+        }
+    return chosen
 
 
 def _info(node: Any) -> TensorInfo:

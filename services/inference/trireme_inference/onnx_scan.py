@@ -34,9 +34,12 @@ class _Malformed(Exception):
     """Not protobuf."""
 
 
-def check_external_data(model: Path) -> None:
-    """Raises SpecError where the ONNX file `model` names weights outside its own directory, through a
-    link, or beyond the end of their file; or where it is not protobuf at all."""
+def check_external_data(model: Path) -> int:
+    """Bytes of the ONNX file `model` and of the files beside it that hold its weights.
+
+    Raises SpecError where it names weights outside its own directory, through a link, or beyond the end of
+    their file; or where it is not protobuf at all.
+    """
     root = model.parent.resolve()
     if not model.resolve().is_relative_to(root):
         raise SpecError(f"{model}: a link that leads out of the version's directory")
@@ -44,16 +47,19 @@ def check_external_data(model: Path) -> None:
         raise SpecError(f"{model}: the file is empty")
     with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         view = memoryview(data)
+        files = {model}
         try:
             for entries in _tensors(view, 0, len(view), "model", 0):
-                _check_entries(model, root, entries)
+                files.update(_check_entries(model, root, entries))
         except _Malformed as error:
             raise SpecError(f"{model}: not a whole ONNX file ({error})") from error
         finally:
             view.release()
+    return sum(file.stat().st_size for file in files)
 
 
-def _check_entries(model: Path, root: Path, entries: list[tuple[list[str], list[str]]]) -> None:
+def _check_entries(model: Path, root: Path, entries: list[tuple[list[str], list[str]]]) -> Iterator[Path]:
+    """The files that the entries name."""
     # Protobuf keeps the last value of a field given twice; here each of them must be harmless.
     values = {key: found for keys, found in entries for key in keys}
     numbers = {key: max(map(_number, values.get(key, [])), default=0) for key in ("offset", "length")}
@@ -62,6 +68,7 @@ def _check_entries(model: Path, root: Path, entries: list[tuple[list[str], list[
             path = _safe(model, root, location)
             if numbers["offset"] + numbers["length"] > path.stat().st_size:
                 raise SpecError(f"{model}: external data of {location!r} reaches beyond the end of the file")
+            yield path
 
 
 def _number(text: str) -> int:

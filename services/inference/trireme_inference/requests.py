@@ -50,6 +50,8 @@ class Request:
     request_id: str = ""
     span: Span | None = None
     """Where the request is traced."""
+    priority: int = 0
+    """1 is the most important; 0, or a level that the model does not have, is the model's middle level."""
     answered: bool = field(default=False, init=False)
     """Set once an answer is under way to the sink; a later one is dropped."""
 

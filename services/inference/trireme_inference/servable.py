@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 
 from trireme_common.stage_state import ModelDescriptor
+from trireme_inference import heap
 from trireme_inference.backend import Backend
 from trireme_inference.batcher import Batcher
 from trireme_inference.signature import Signature
@@ -22,7 +24,7 @@ class InferenceServable:
         backend: Backend,
         *,
         close_grace_seconds: float = 30.0,
-        on_close: Callable[[], None] = lambda: None,
+        on_close: Sequence[Callable[[], None]] = (),
     ) -> None:
         self.descriptor = descriptor
         self.notes = notes
@@ -35,5 +37,11 @@ class InferenceServable:
     async def close(self) -> None:
         """Answers what is queued, then frees the model."""
         await self.batcher.close(self._close_grace_seconds)
-        self._on_close()
+        for forget in self._on_close:
+            forget()
+        # Freeing gigabytes, or ending a process, takes a while.
+        await asyncio.to_thread(self._free)
+
+    def _free(self) -> None:
         self._backend.close()
+        heap.trim()

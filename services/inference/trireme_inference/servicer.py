@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
@@ -15,11 +15,27 @@ from trireme_inference.requests import Answer, Request
 from trireme_inference.servable import InferenceServable
 from trireme_inference.signature import Signature
 
+_SIGN_SECONDS = 0.1
+
 
 class Servables(Protocol):
     """Where loaded versions are found; a ModelStore is one."""
 
-    def get(self, name: str, version: str) -> InferenceServable: ...
+    def peek(self, name: str, version: str) -> InferenceServable | None: ...
+
+    async def acquire(self, name: str, version: str) -> InferenceServable:
+        """Loads it first where that is needed. Raises TriremeError where the version is not served."""
+
+
+async def _patiently(loading: Awaitable[object], emit: Emit) -> None:
+    """Says again and again that there is work going on: gateways turn away from whoever is silent."""
+    task = asyncio.ensure_future(loading)
+    try:
+        while not (await asyncio.wait((task,), timeout=_SIGN_SECONDS))[0]:
+            emit(())
+        task.result()
+    finally:
+        task.cancel()
 
 
 class _Message:
@@ -51,7 +67,8 @@ class InferenceHandler:
 
     async def handle(self, model: str, version: str, items: Sequence[Item], emit: Emit) -> None:
         """Returns when every item was answered. Raises TriremeError where the version is not served."""
-        servable = self._servables.get(model, version)
+        while (servable := self._servables.peek(model, version)) is None:
+            await _patiently(self._servables.acquire(model, version), emit)
         codec = self._codecs.get(servable)
         if codec is None:
             codec = self._codecs[servable] = PayloadCodec(servable.signature)
@@ -76,6 +93,7 @@ class InferenceHandler:
         request = Request(
             parts, shapes, rows, item.deadline, item.received, signature, item, self, message, item.request_id
         )
+        request.priority = item.priority
         if item.trace is not None:
             request.span = item.trace.span
         return request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,11 @@ from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array, Tensor, decode_bytes, dtype_of, encode_bytes
 from trireme_inference.backend import RunError
 from trireme_inference.requests import Request, Shapes
+from trireme_inference.shape_buckets import ShapeBuckets, pad_rows
 
 Row = tuple[bytes | memoryview, ...]
+Stack = Callable[[Sequence[bytes]], bytes | Array]
+"""The parts one after the other; an Array is one of bytes."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Signature:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     batchable: bool = True
+    buckets: ShapeBuckets | None = None
+    """Where given, requests of several lengths share a run."""
     fetch: tuple[str, ...] = field(init=False)
     """Names of the outputs."""
 
@@ -77,31 +82,52 @@ class Signature:
             raise TriremeError(Code.INVALID_ARGUMENT, f"{problem}; the model takes {', '.join(expected)}")
         return [by_name[name] for name in expected]
 
-    def feed(self, requests: Sequence[Request]) -> dict[str, Array]:
-        """Arrays for one run over requests of equal shapes, copied once, or not at all for one request."""
+    def key(self, request: Request) -> Shapes:
+        """What requests must have in common to share a run: the shapes of their rows in it."""
+        return request.shapes if self.buckets is None else self.buckets.padded(request.shapes)
+
+    def feed(self, requests: Sequence[Request], stack: Stack | None = None) -> dict[str, Array]:
+        """Arrays for one run over requests of equal key, copied once, or not at all for one request.
+
+        `stack` copies the parts of an input to where the run wants them.
+        """
         rows = sum(request.rows for request in requests)
+        key = self.key(requests[0])
+        as_they_are = self.buckets is None or all(request.shapes == key for request in requests)
         feed = {}
         for position, info in enumerate(self.inputs):
-            first = requests[0]
             parts = [request.parts[position] for request in requests]
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            shape = (rows, *first.shapes[position]) if self.batchable else first.shapes[position]
-            feed[info.name] = to_array(info, data, shape)
+            if as_they_are:
+                # BYTES are taken apart here, wherever the run is.
+                copy = joined if stack is None or info.datatype == "BYTES" else stack
+                data = copy(parts)
+                feed[info.name] = to_array(
+                    info, data, (rows, *key[position]) if self.batchable else key[position]
+                )
+            else:
+                arrays = [
+                    to_array(info, part, (request.rows, *request.shapes[position]))
+                    for part, request in zip(parts, requests, strict=True)
+                ]
+                feed[info.name] = pad_rows(arrays, key[position])
         return feed
 
-    def split(self, outputs: Sequence[Array], rows: Sequence[int]) -> list[tuple[Row, Shapes]]:
-        """Bytes and shapes of the outputs for every request, whose rows are `rows`.
+    def split(self, outputs: Sequence[Array], requests: Sequence[Request]) -> list[tuple[Row, Shapes]]:
+        """Bytes and shapes of the outputs for every one of the requests that were fed.
 
         The slices refer to the memory of `outputs`. Raises RunError where an output has another
         number of rows than the input.
         """
         if not self.batchable:
             return [(tuple(_whole(output) for output in outputs), tuple(output.shape for output in outputs))]
+        rows = [request.rows for request in requests]
         total = sum(rows)
         for info, output in zip(self.outputs, outputs, strict=True):
             if output.ndim == 0 or output.shape[0] != total:
                 got = output.shape[0] if output.ndim else "no"
                 raise RunError(f"output '{info.name}' has {got} rows for {total} rows of input")
+        if self.buckets is not None and any(request.shapes != self.key(request) for request in requests):
+            return _split_padded(self.buckets, outputs, requests)
         cut = [_cut(output, rows) for output in outputs]
         shapes = {count: tuple((count, *output.shape[1:]) for output in outputs) for count in set(rows)}
         return [(parts, shapes[count]) for parts, count in zip(zip(*cut, strict=True), rows, strict=True)]
@@ -112,12 +138,17 @@ def batches(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> bool
     return all(info.shape[:1] == (-1,) for info in (*inputs, *outputs))
 
 
-def to_array(info: TensorInfo, data: bytes, shape: tuple[int, ...]) -> Array:
+def joined(parts: Sequence[bytes]) -> bytes:
+    """The parts one after the other; not copied where there is but one."""
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def to_array(info: TensorInfo, data: bytes | Array, shape: tuple[int, ...]) -> Array:
     """Read-only ndarray of checked bytes; BYTES give an object array of bytes."""
     dtype = dtype_of(info.datatype)
     if dtype is not None:
         return np.frombuffer(data, dtype=dtype).reshape(shape)
-    elements = decode_bytes(info.name, data)
+    elements = decode_bytes(info.name, bytes(data))
     array = np.empty(len(elements), dtype=object)
     array[:] = elements
     return array.reshape(shape)
@@ -170,6 +201,20 @@ def _cut(output: Array, rows: Sequence[int]) -> list[bytes | memoryview]:
         cut.append(whole[start : start + count * size])
         start += count * size
     return cut
+
+
+def _split_padded(
+    buckets: ShapeBuckets, outputs: Sequence[Array], requests: Sequence[Request]
+) -> list[tuple[Row, Shapes]]:
+    ends = np.cumsum([request.rows for request in requests])[:-1]
+    columns = [
+        np.split(output, ends) if axis is None else buckets.cut(output, axis, requests)
+        for output, axis in zip(outputs, buckets.outputs, strict=True)
+    ]
+    return [
+        (tuple(_whole(piece) for piece in pieces), tuple(piece.shape for piece in pieces))
+        for pieces in zip(*columns, strict=True)
+    ]
 
 
 def _whole(output: Array) -> bytes | memoryview:

@@ -17,7 +17,8 @@ _PORTS = {
     "postprocess": "50053 9090",
 }
 every = pytest.mark.parametrize(
-    ("service", "target"), [(service, target) for service in SERVICES for target in ("cpu", "gpu")]
+    ("service", "target"),
+    [*((service, target) for service in SERVICES for target in ("cpu", "gpu")), ("inference", "gpu-torch")],
 )
 
 
@@ -60,13 +61,20 @@ def test_models_are_baked_into_the_stages(service: str, target: str) -> None:
 
 
 @every
-def test_the_final_stage_installs_nothing(service: str, target: str) -> None:
-    assert not [run for run in instructions(service, target, "RUN") if re.search(r"\bpip\b|\bapt", run)]
+def test_the_final_stage_installs_nothing_but_torchs_compiler(service: str, target: str) -> None:
+    installs = [run for run in instructions(service, target, "RUN") if re.search(r"\bpip\b|\bapt", run)]
+    assert not installs or target == "gpu-torch"
+    assert [re.findall(r"recommends (.*?) &&", run) for run in installs] in ([], [["gcc g++ libc6-dev"]])
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_is_installed_is_constrained_and_free_of_torch(service: str) -> None:
-    runs = [run for stage in read(service).values() for run in stage.all("RUN")]
+    runs = [
+        run
+        for name, stage in read(service).items()
+        if not name.endswith("gpu-torch")
+        for run in stage.all("RUN")
+    ]
     installs = [part for run in runs for part in run.split("&&") if "pip install" in part]
     assert installs
     assert all("-c constraints.txt" in part or "--no-deps" in part for part in installs)
@@ -81,6 +89,16 @@ def test_only_the_gpu_image_of_inference_installs_cuda() -> None:
         assert read(service)["gpu"].instructions == []
 
 
+def test_torch_comes_with_cuda_libraries_of_its_own() -> None:
+    (torch,) = [run for run in read("inference")["dependencies-gpu-torch"].all("RUN") if "torch" in run]
+    assert "inference[gpu,torch]" in torch
+    assert "constraints-gpu.txt" not in torch
+    assert "-c constraints.txt" in torch
+    pinned = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert "torch" in pinned
+    assert not {name for name in pinned if name.startswith("nvidia-")}
+
+
 def test_what_is_copied_may_enter_the_build() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert not [path for path in allowed if not (ROOT / path).exists()]
@@ -88,8 +106,8 @@ def test_what_is_copied_may_enter_the_build() -> None:
         for stage in read(service).values():
             for copy in stage.all("COPY"):
                 if not copy.startswith("--from"):
-                    source = copy.split()[0]
-                    assert [path for path in allowed if path == source or path.startswith(f"{source}/")]
+                    for source in copy.split()[:-1]:
+                        assert [path for path in allowed if path == source or path.startswith(f"{source}/")]
 
 
 def test_neither_training_nor_tests_enter_the_build() -> None:

@@ -66,6 +66,15 @@ def test_a_docker_without_its_daemon_is_passed_over(tools: Path) -> None:
     assert all(call.startswith("buildah bud ") for call in calls)
 
 
+def test_torch_is_in_the_image_of_inference_alone(tools: Path) -> None:
+    _engine(tools, "docker")
+    done, calls = _run(tools, "build", TAG="1.0", TARGET="gpu-torch")
+    assert done.returncode == 0, done.stderr
+    for service, call in zip(SERVICES, calls, strict=True):
+        target = "gpu-torch" if service == "inference" else "gpu"
+        assert f"--target {target} --tag trireme-{service}:1.0-gpu-torch " in call
+
+
 def test_every_service_is_built_with_the_target_and_the_tag(tools: Path) -> None:
     _engine(tools, "docker")
     done, calls = _run(

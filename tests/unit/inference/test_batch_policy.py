@@ -1,25 +1,15 @@
-"""The algorithm on a fake clock: single decisions, and simulations of whole streams."""
+"""The fixed policy and the queue behind it, on a fake clock: decisions, and simulations of whole streams."""
 
 import math
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trireme_inference.batch_policy import Batch, BatchPolicy, BatchQueue, CloseReason
-
-
-@dataclass(eq=False)
-class Waiting:
-    rows: int = 1
-    arrived: float = 0.0
-    deadline: float = math.inf
-    left: float = math.inf
-    number: int = field(default=0)
-
-    def gone(self, now: float) -> bool:
-        return self.left <= now or self.deadline <= now
+from tests.support.batch_simulation import Waiting
+from trireme_inference.batch_costs import CostCurve
+from trireme_inference.batch_policy import BatchPolicy, CloseReason
+from trireme_inference.batch_queue import Batch, BatchQueue
 
 
 def queue_of(policy: BatchPolicy, *requests: Waiting, key: str = "k") -> BatchQueue[Waiting]:
@@ -55,7 +45,7 @@ def test_a_batch_is_full_where_the_next_request_does_not_fit() -> None:
 def test_the_oldest_member_waits_the_delay_and_no_longer() -> None:
     queue = queue_of(BatchPolicy(8, max_delay_seconds=0.5), Waiting(arrived=1.0), Waiting(arrived=1.4))
     assert queue.take(1.49) is None
-    assert queue.due() == 1.5
+    assert queue.due(1.49) == 1.5
     assert taken(queue.take(1.5)) == (2, CloseReason.DELAY)
 
 
@@ -68,10 +58,24 @@ def test_a_preferred_size_is_taken_exactly_and_the_rest_waits() -> None:
 
 
 def test_the_most_urgent_member_closes_the_batch_while_a_run_still_fits() -> None:
-    queue = queue_of(BatchPolicy(8, max_delay_seconds=1.0), Waiting(), Waiting(deadline=0.3))
-    assert queue.take(0.1, run_seconds=0.1) is None
-    assert queue.due(run_seconds=0.1) == pytest.approx(0.199)
-    assert taken(queue.take(0.2, run_seconds=0.1)) == (2, CloseReason.DEADLINE)
+    costs = CostCurve()
+    for _ in range(100):
+        costs.ran(1, 0.02)
+        costs.ran(2, 0.1)
+    policy = BatchPolicy(8, max_delay_seconds=1.0, costs=costs)
+    queue = queue_of(policy, Waiting(), Waiting(deadline=0.3))
+    assert queue.take(0.1) is None
+    assert queue.due(0.1) == pytest.approx(0.199, rel=5e-3)
+    assert taken(queue.take(0.2)) == (2, CloseReason.DEADLINE)
+    # One row is cheaper, and may wait longer.
+    assert queue_of(policy, Waiting(deadline=0.3)).due(0.1) == pytest.approx(0.279, rel=5e-3)
+
+
+def test_the_cost_of_a_run_is_learnt_where_there_is_a_delay_to_end() -> None:
+    waits, never_waits = BatchPolicy(8, max_delay_seconds=1.0), BatchPolicy(8)
+    for policy in (waits, never_waits):
+        policy.ran(4, 0.1, 0.2, CloseReason.FULL)
+    assert (waits.costs.seconds(4), never_waits.costs.seconds(4)) == (0.1, 0)
 
 
 def test_draining_waits_for_nothing() -> None:
@@ -98,7 +102,7 @@ def test_who_has_gone_is_passed_over_and_handed_out() -> None:
     assert taken(queue.take(1.0)) == (1, CloseReason.IDLE)
     assert queue.take(1.0) is None
     assert set(queue.take_gone()) == {left, expired}
-    assert queue.due() == math.inf
+    assert queue.due(1.0) == math.inf
 
 
 def test_sweeping_finds_the_gone_behind_the_living() -> None:
@@ -124,6 +128,7 @@ policies = st.builds(
     st.integers(8, 16),
     st.sampled_from([(), (4,), (2, 8)]),
     st.sampled_from([0.0, 0.05, 0.5]),
+    st.builds(CostCurve),
 )
 
 
@@ -151,7 +156,7 @@ def test_a_simulated_stream_loses_nothing_mixes_nothing_and_waits_no_longer_than
             request = pending.pop(0)
             queue.add(keys[request], request)
         if now >= free_at:
-            batch = queue.take(now, run_seconds=run_seconds)
+            batch = queue.take(now)
             gone += queue.take_gone()
             if batch is not None:
                 assert batch.requests
@@ -160,10 +165,11 @@ def test_a_simulated_stream_loses_nothing_mixes_nothing_and_waits_no_longer_than
                 assert not any(request.gone(now) for request in batch.requests)
                 if batch.reason is CloseReason.PREFERRED:
                     assert batch.rows in policy.preferred_rows
+                policy.ran(batch.rows, run_seconds, 0.0, batch.reason)
                 run += batch.requests
                 free_at = now + run_seconds
         following = [pending[0].arrived] if pending else []
-        following.append(free_at if now < free_at else queue.due(run_seconds=run_seconds))
+        following.append(free_at if now < free_at else queue.due(now))
         later = [moment for moment in following if moment > now]
         if not later and len(run) + len(gone) < len(stream):
             # Nothing is due: only a member whose group is ripe at this very moment may be left.

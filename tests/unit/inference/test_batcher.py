@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.support.inference_fakes import (
     POISON,
@@ -22,16 +20,16 @@ from tests.support.inference_fakes import (
 )
 from trireme_common.errors import Code
 from trireme_common.stage_state import TensorInfo
-from trireme_inference.batch_policy import BatchPolicy, CloseReason
+from trireme_inference.adaptive_policy import AdaptivePolicy
+from trireme_inference.batch_policy import BatchPolicy, CloseReason, Policy
 from trireme_inference.batcher import Batcher
 from trireme_inference.execution import Execution
-from trireme_inference.requests import Request
 from trireme_inference.signature import Signature
 
 
 def make_batcher(
     backend: FakeBackend,
-    policy: BatchPolicy | None = None,
+    policy: Policy | None = None,
     *,
     signature: Signature = SIGNATURE,
     **options: Any,
@@ -185,6 +183,59 @@ async def test_a_long_request_fails_whole_and_once() -> None:
     assert inbox.codes == [Code.MODEL_FAILED]
 
 
+async def test_a_full_queue_refuses_the_least_important() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(1), max_queue_size=2, priority_levels=3)
+    batcher.submit([make_request(inbox, [[0.0]])])
+    await until(backend.started.is_set)
+    low, middle, high, default, late = requests = [
+        make_request(inbox, [[float(number)]], priority=priority)
+        for number, priority in enumerate((3, 2, 1, 0, 99))
+    ]
+    batcher.submit(requests)
+    # Without a level, or with one that does not exist, a request has the middle one: it displaces no equal.
+    assert [(answer.request, answer.error and answer.error.code) for answer in inbox.answers] == [
+        (low, Code.OVERLOADED),
+        (default, Code.OVERLOADED),
+        (late, Code.OVERLOADED),
+    ]
+    assert batcher.pending == 2
+    gate.set()
+    await until(lambda: len(inbox.answers) == 6)
+    assert [answer.request for answer in inbox.answers[-2:]] == [high, middle]
+    await batcher.close()
+
+
+async def test_what_a_batch_took_in_pieces_is_not_the_cost_of_its_rows() -> None:
+    backend, inbox = FakeBackend(), Inbox()
+    policy = BatchPolicy(4, max_delay_seconds=0.001)
+    batcher = make_batcher(backend, policy)
+    batcher.submit([make_request(inbox, [[number]]) for number in (1.0, POISON, 2.0)])
+    await until(lambda: len(inbox.answers) == 3)
+    assert policy.costs.points == []
+    batcher.submit([make_request(inbox, [[number]]) for number in (1.0, 2.0)])
+    await until(lambda: len(inbox.answers) == 5)
+    assert [rows for rows, _ in policy.costs.points] == [2]
+    await batcher.close()
+
+
+async def test_an_objective_closes_batches_by_what_was_learnt() -> None:
+    backend, inbox, recorder = FakeBackend(), Inbox(), Recorder()
+    policy = AdaptivePolicy(8, 5.0)
+    batcher = make_batcher(backend, policy, observer=recorder)
+    for number in range(40):
+        batcher.submit([make_request(inbox, [[float(number)]])])
+        await until(lambda number=number: len(inbox.answers) == number + 1)  # type: ignore[misc]
+    assert {report.reason for report in recorder.reports} <= {
+        CloseReason.GOAL,
+        CloseReason.IDLE,
+        CloseReason.OBJECTIVE,
+    }
+    assert policy.costs.seconds(1) > 0
+    await batcher.close()
+
+
 async def test_more_rows_than_the_queue_will_ever_hold_are_the_callers_mistake() -> None:
     backend, inbox = FakeBackend(), Inbox()
     batcher = make_batcher(backend, BatchPolicy(2), max_queue_size=2)
@@ -252,51 +303,6 @@ async def test_closing_gives_up_on_a_run_that_does_not_end() -> None:
     await batcher.close(grace_seconds=0.02)
     gate.set()
     assert inbox.codes == [Code.MODEL_NOT_READY]
-
-
-items = st.lists(
-    st.tuples(
-        st.integers(1, 6),  # rows
-        st.integers(1, 3),  # columns
-        st.sampled_from(["good", "good", "good", "poison", "leaves", "late"]),
-        st.booleans(),  # yield to the loop before it
-    ),
-    min_size=1,
-    max_size=40,
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(items, st.integers(1, 3), st.sampled_from([0.0, 0.002]), st.sampled_from([(), (4,)]))
-async def test_every_answer_equals_its_answer_alone(
-    stream: list[tuple[int, int, str, bool]], instances: int, delay: float, preferred: tuple[int, ...]
-) -> None:
-    backend, inbox = FakeBackend(), Inbox()
-    batcher = make_batcher(backend, BatchPolicy(4, preferred, delay), instances=instances)
-    sent: list[tuple[Request, np.ndarray, str]] = []
-    for number, (rows, columns, fate, pause) in enumerate(stream):
-        array = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) + 100 * number
-        if fate == "poison":
-            array[rows // 2, 0] = POISON
-        request = make_request(
-            inbox, array.tolist(), seconds=-1 if fate == "late" else 30, caller=FakeCaller(fate == "leaves")
-        )
-        sent.append((request, array, fate))
-        batcher.submit([request])
-        if pause:
-            await asyncio.sleep(0)
-    await until(lambda: len(inbox.answers) >= len(sent))
-    await batcher.close()
-    assert len(inbox.answers) == len(sent)
-    expected = {"poison": Code.MODEL_FAILED, "leaves": Code.CANCELLED, "late": Code.DEADLINE_EXCEEDED}
-    by_request = {answer.request: answer for answer in inbox.answers}
-    for request, array, fate in sent:
-        if fate == "good":
-            np.testing.assert_array_equal(inbox.values(request), array * 2)
-        else:
-            error = by_request[request].error
-            assert error is not None
-            assert error.code is expected[fate]
 
 
 @pytest.mark.parametrize("count", [2000])

@@ -10,6 +10,7 @@ import pytest
 from tests.support import onnx_models
 from tests.support.inference_fakes import Pending
 from tests.support.onnx_models import golden_of, write_version
+from tests.support.workers import shared_isolation
 from trireme_common.errors import SpecError
 from trireme_common.repository import scan
 from trireme_inference.bootstrap import BACKENDS
@@ -27,7 +28,7 @@ def load(models: Path, **machine: Any) -> InferenceServable:
     """Loads the one version in `models`."""
     (files,) = scan(models).versions
     loop = asyncio.get_event_loop()
-    return Loader(BACKENDS, Machine(**machine), Pending(), loop).load(files)
+    return Loader(BACKENDS, Machine(**machine), Pending(), loop, shared_isolation()).load(files)
 
 
 def refusal(models: Path, **machine: Any) -> str:
@@ -101,7 +102,6 @@ async def test_a_golden_file_that_does_not_fit_the_model(
             "input 'x': model.yaml says shape [-1, 5], the model file has [-1, 4]",
         ),
         (SCALE.replace("-1, 4", "-1", 1), "input 'x': model.yaml says shape [-1]"),
-        ("backend: torch\n", "this build serves onnxruntime only"),
         ("digests: {1/model.onnx: '" + "0" * 64 + "'}\n", "model.yaml pins"),
         ("instances: {device: 'cuda:0'}\n", "CUDA is missing"),
     ],
@@ -131,24 +131,6 @@ async def test_a_truncated_model_is_refused(tmp_path: Path, keep: int) -> None:
 async def test_a_version_without_a_model_file_is_refused(tmp_path: Path) -> None:
     (write_version(tmp_path, "m", 1, b"", spec="task: tensor\n") / "model.onnx").unlink()
     assert "model.onnx is missing" in refusal(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("key", "spec"),
-    [
-        ("batching.shape_buckets", "batching: {shape_buckets: [64]}"),
-        ("batching.latency_objective_ms", "batching: {latency_objective_ms: 20}"),
-        ("batching.priority_levels", "batching: {priority_levels: 2}"),
-        ("memory.pinned", "memory: {pinned: true}"),
-        ("memory.lazy", "memory: {lazy: true}"),
-        ("instances.isolation: process", "instances: {isolation: process}"),
-    ],
-)
-async def test_a_key_that_is_not_honoured_is_named(tmp_path: Path, key: str, spec: str) -> None:
-    write_version(tmp_path, "m", 1, onnx_models.scale(2.0), spec=f"{spec}\n")
-    servable = load(tmp_path)
-    assert servable.notes == f"not honoured by this version of the service: {key}"
-    await servable.close()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.support import onnx_models
 from tests.support.onnx_models import write_version
+from tests.support.workers import shared_isolation
 from trireme_common.errors import Code, TriremeError
 from trireme_common.model_store import ModelStore
-from trireme_common.stage_state import State
 from trireme_common.stage_stream import Item, Outcome
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
 from trireme_inference.bootstrap import build_store
@@ -61,7 +61,7 @@ def registry() -> CollectorRegistry:
 async def store(tmp_path: Path, registry: CollectorRegistry) -> AsyncIterator[ModelStore[InferenceServable]]:
     write_version(tmp_path, "lookup", 1, onnx_models.lookup(), spec="memory: {lazy: true}\n")
     settings = InferenceSettings.model_validate({"TRIREME_MODELS_DIR": tmp_path})
-    store = build_store(settings, Machine(), registry)
+    store = build_store(settings, Machine(), registry, shared_isolation())
     await store.refresh()
     yield store
     await store.close()
@@ -107,6 +107,18 @@ async def test_messages_of_one_stream_share_a_batch_and_a_call(store: ModelStore
     assert all(outcome.compute_us >= 0 <= outcome.queue_us for outcome in stream.outcomes.values())
 
 
+async def test_more_important_items_leave_first(store: ModelStore[InferenceServable], tmp_path: Path) -> None:
+    spec = "batching: {max_batch_size: 1, priority_levels: 3}\ninstances: {count: 1, isolation: thread}\n"
+    write_version(tmp_path, "ranked", 1, onnx_models.lookup(), spec=spec)
+    await store.refresh()
+    stream = Stream()
+    items = [item(number, ids(number)) for number in range(1, 5)]
+    for sent, priority in zip(items, (3, 0, 1, 99), strict=True):
+        sent.priority = priority
+    await InferenceHandler(store).handle("ranked", "1", items, stream.emit)
+    assert [outcome.item.id for call in stream.calls for outcome in call] == [3, 2, 4, 1]
+
+
 @pytest.mark.parametrize(
     ("model", "version", "code"),
     [("nothing", "1", Code.MODEL_NOT_FOUND), ("lookup", "2", Code.MODEL_NOT_FOUND)],
@@ -117,13 +129,6 @@ async def test_an_unknown_version_is_refused(
     with pytest.raises(TriremeError) as caught:
         await InferenceHandler(store).handle(model, version, [item(1, b"")], Stream().emit)
     assert caught.value.code is code
-
-
-async def test_keys_that_are_not_honoured_stand_in_the_state(store: ModelStore[InferenceServable]) -> None:
-    (model,) = store.state.models
-    assert model.state is State.READY
-    assert model.reason == "not honoured by this version of the service: memory.lazy"
-    assert store.state.device == "cpu"
 
 
 async def test_metrics_carry_tritons_names(
@@ -146,3 +151,34 @@ async def test_metrics_carry_tritons_names(
     assert float(lines['trireme_inference_batches_total{model="lookup",reason="idle",version="1"}']) == 1
     for name in ("request_duration_us", "queue_duration_us", "compute_infer_duration_us"):
         assert float(lines[f"nv_inference_{name}{labels}"]) >= 0
+
+
+class Sleeper:
+    """Has a version that takes a while to be there."""
+
+    def __init__(self, store: ModelStore[InferenceServable]) -> None:
+        self._store = store
+        self.awake = asyncio.Event()
+
+    def peek(self, name: str, version: str) -> InferenceServable | None:
+        return self._store.peek(name, version) if self.awake.is_set() else None
+
+    async def acquire(self, name: str, version: str) -> InferenceServable:
+        await self.awake.wait()
+        return await self._store.acquire(name, version)
+
+
+async def test_while_a_version_is_loaded_the_stage_says_that_it_is_at_work(
+    store: ModelStore[InferenceServable],
+) -> None:
+    stream, sleeper = Stream(), Sleeper(store)
+    handling = asyncio.create_task(
+        InferenceHandler(sleeper).handle("lookup", "1", [item(1, ids(1))], stream.emit)
+    )
+    async with asyncio.timeout(10):
+        while len(stream.calls) < 2:
+            await asyncio.sleep(0.01)
+    assert stream.calls == [[], []]
+    sleeper.awake.set()
+    await handling
+    assert answer(stream.outcomes[1]) == [10.0]

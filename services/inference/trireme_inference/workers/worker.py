@@ -1,0 +1,180 @@
+"""The service's side of one worker: a process with one opened model."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+from trireme_common.errors import SpecError
+from trireme_common.stage_state import TensorInfo
+from trireme_common.tensors import Array
+from trireme_inference.backend import OpenOptions, RunError
+from trireme_inference.workers.channel import Channel, Ended, socket_pair
+from trireme_inference.workers.messages import (
+    BadMessage,
+    Done,
+    Failed,
+    Message,
+    Open,
+    Opened,
+    Placed,
+    Room,
+    Run,
+)
+from trireme_inference.workers.segment import Segment, SegmentPool, array_of
+from trireme_inference.workers.spawner import Spawner, SpawnError
+from trireme_inference.workers.staging import Staging
+
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+
+
+class WorkerLost(Exception):
+    """The worker died, hung or broke its protocol while it had a run; it is of no more use."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotBegun(Exception):
+    """The worker had died before the run reached it."""
+
+
+class Worker:
+    """One process, which lives until `end`. One run at a time.
+
+    Raises SpecError where the process cannot be had, dies of the model, needs more than `seconds` to
+    open it, or refuses it.
+    """
+
+    def __init__(
+        self,
+        spawner: Spawner,
+        pool: SegmentPool,
+        opener: str,
+        directory: Path,
+        options: OpenOptions,
+        seconds: float,
+    ) -> None:
+        ours, theirs = socket_pair()
+        self._spawner, self._pool, self._channel = spawner, pool, Channel(ours)
+        self._known: set[int] = set()
+        self._ending, self._in_use = threading.Lock(), threading.Lock()
+        self._ended, self._how = False, ""
+        with theirs:
+            try:
+                self.pid = spawner.fork(theirs)
+            except SpawnError as error:
+                ours.close()
+                raise SpecError(f"no process for the model: {error}") from error
+        opened = self._opened(Open(opener, str(directory), asdict(options)), seconds)
+        self.inputs = tuple(TensorInfo(*info) for info in opened.inputs)
+        self.outputs = tuple(TensorInfo(*info) for info in opened.outputs)
+        self.platform = opened.platform
+        self.device = opened.device
+
+    def _opened(self, order: Open, seconds: float) -> Opened:
+        problem = "its process answered nonsense"
+        try:
+            self._channel.send(order)
+            told = self._reply(seconds)
+            if isinstance(told, Opened):
+                return told
+            if isinstance(told, Failed):
+                problem = told.detail
+        except (WorkerLost, Ended) as error:
+            problem = f"its process did not survive opening it: {self.kill() or error}"
+        self.end()
+        raise SpecError(problem)
+
+    def run(
+        self, batch: Staging, inputs: tuple[Placed, ...], fetch: tuple[str, ...], seconds: float
+    ) -> tuple[list[Array], tuple[Placed, ...]]:
+        """Runs the model once, in at most `seconds`: the outputs, as views on shared memory, and where
+        they lie. Raises RunError, NotBegun, or WorkerLost, after which this worker must be ended."""
+        forget = tuple(number for number in self._known if not self._pool.alive(number))
+        self._known.difference_update(forget)
+        order = Run(batch.segment.number, inputs, fetch, batch.free, forget)
+        with self._in_use:
+            try:
+                self._send(order, batch.segment)
+            except Ended as error:
+                raise NotBegun from error
+            told, whole = self._outcome(batch, seconds)
+        if isinstance(told, Failed):
+            raise RunError(told.detail)
+        try:
+            if tuple(output.name for output in told.outputs) != fetch:
+                raise BadMessage("it answered other outputs than were asked for")
+            return [array_of(whole, output) for output in told.outputs], told.outputs
+        except BadMessage as error:
+            raise WorkerLost(str(error)) from error
+
+    def _outcome(self, batch: Staging, seconds: float) -> tuple[Done | Failed, Array]:
+        told, whole = self._reply(seconds), batch.whole
+        if isinstance(told, Room):
+            try:
+                segment, whole = self._pool.lend(told.size)
+                self._send(Room(told.size, segment.number), segment)
+            except (OSError, Ended) as error:
+                raise WorkerLost("no shared memory for the outputs") from error
+            told = self._reply(seconds)
+        if not isinstance(told, Done | Failed):
+            raise WorkerLost("it answered out of turn")
+        return told, whole
+
+    def _send(self, message: Message, segment: Segment) -> None:
+        if segment.number in self._known:
+            self._channel.send(message)
+        else:
+            self._channel.send(message, (segment.descriptor,))
+            self._known.add(segment.number)
+
+    def _reply(self, seconds: float) -> Message:
+        try:
+            return self._channel.receive(seconds)[0]
+        except Ended as error:
+            raise WorkerLost("it ended") from error
+        except TimeoutError as error:
+            raise WorkerLost(f"no answer within {seconds:.0f} s") from error
+        except BadMessage as error:
+            raise WorkerLost(str(error)) from error
+
+    def wait(self) -> None:
+        """Returns when the process has ended, or `shut` was called."""
+        hung_up = select.poll()
+        hung_up.register(self._channel.fileno(), 0)
+        hung_up.poll()
+
+    def shut(self) -> None:
+        """Tells the process to end, and wakes `wait` and a run under way."""
+        self._channel.shut()
+
+    def kill(self) -> str:
+        """Kills the process, dead or alive. Says how it ended; empty where that is not known."""
+        with self._ending:
+            if not self._ended:
+                self._how = self._spawner.end(self.pid)
+                self._ended = True
+            return self._how
+
+    def end(self) -> str:
+        """As `kill`; nothing may use this worker any more."""
+        how = self.kill()
+        with self._in_use:  # a run reads the end of the socket before its descriptor becomes another's
+            self._channel.close()
+        return how
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes of the process that are resident, and how many of them it shares with others; 0 once it
+        has ended."""
+        if self._ended:
+            return 0, 0
+        try:
+            _, resident, shared, *_ = map(int, Path(f"/proc/{self.pid}/statm").read_text().split())
+        except (OSError, ValueError):
+            return 0, 0
+        return resident * _PAGE_BYTES, shared * _PAGE_BYTES

@@ -1,0 +1,44 @@
+"""Where a model runs: what its spec says, else the setting, else what is best for its backend."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import onnx_models
+from tests.support.onnx_models import write_version
+from tests.support.workers import CountsByVersion
+from trireme_common.repository import VersionFiles, scan
+from trireme_inference.backend import OpenOptions
+from trireme_inference.isolation import Isolation, Kind
+
+
+def files_of(models: Path, spec: str) -> VersionFiles:
+    write_version(models, "m", 1, onnx_models.scale(1.0), spec=f"{spec}\n")
+    (files,) = scan(models).versions
+    return files
+
+
+@pytest.mark.parametrize(
+    ("spec", "device", "preferred", "expected"),
+    [
+        ("backend: onnxruntime", "cpu", None, "thread"),
+        ("backend: onnxruntime", "cuda:0", None, "process"),
+        ("backend: torch", "cpu", None, "process"),
+        ("backend: torch", "cpu", "thread", "thread"),
+        ("backend: onnxruntime", "cpu", "process", "process"),
+        ("instances: {isolation: process}", "cpu", "thread", "process"),
+        ("instances: {isolation: thread}", "cuda:0", "process", "thread"),
+    ],
+)
+def test_the_spec_goes_before_the_setting_and_the_setting_before_the_rule(
+    tmp_path: Path, spec: str, device: str, preferred: Kind | None, expected: Kind
+) -> None:
+    isolation = Isolation(CountsByVersion(), preferred=preferred)
+    assert isolation.kind(files_of(tmp_path, spec), OpenOptions(device=device)) == expected
+
+
+def test_what_runs_nothing_has_no_processes() -> None:
+    isolation = Isolation(CountsByVersion())
+    assert isolation.nurseries() == []
+    assert isolation.private_bytes() == 0
+    isolation.close()
