@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 
 from trireme_common.metrics import SECONDS_BUCKETS, QuickHistogram
+from trireme_gateway.catalog import STAGES
 
 REQUESTS = Counter("model_requests", "HTTP and gRPC requests answered.", ["endpoint", "status"])
 REQUEST_SECONDS = QuickHistogram(
@@ -80,12 +81,12 @@ class PrometheusObserver:
     """Listener of the pipeline. Children are kept, because finding one costs more than observing."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, Histogram] = {}
+        self._stages = {stage: STAGE_SECONDS.labels(stage) for stage in STAGES}
         self._models: dict[str, Histogram] = {}
         self._confidences: dict[str, Histogram] = {}
 
     def observe_stage(self, stage: str, seconds: float) -> None:
-        _child(self._stages, STAGE_SECONDS, stage).observe(seconds)
+        self._stages[stage].observe(seconds)
 
     def observe_inference(self, model: str, seconds: float) -> None:
         _child(self._models, INFERENCE_SECONDS, model).observe(seconds)

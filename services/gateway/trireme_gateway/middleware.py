@@ -149,7 +149,7 @@ def _server_timing(context: RequestContext) -> str:
 
 def _context(headers: Iterable[tuple[bytes, bytes]], timeout_seconds: float) -> tuple[RequestContext, str]:
     """The context of a request and its `traceparent`, from its raw headers."""
-    known = dict(headers)
+    known = dict(headers)  # of a header that is repeated, which none of these may be, the last counts
     request_id = known.get(b"x-request-id", b"").decode("latin-1")
     if not _REQUEST_ID.fullmatch(request_id):
         request_id = f"{random.getrandbits(128):032x}"

@@ -35,6 +35,7 @@ class Pipeline:
         self._inference = inference
         self._cache = cache
         self._observer = observer
+        self._observe_stage = observer.observe_stage
 
     async def predict(self, route: Route, items: Sequence[bytes], context: RequestContext) -> list[Outcome]:
         """Answers of `items`, each a payload as preprocess.proto says, in their order.
@@ -126,7 +127,7 @@ class Pipeline:
         finally:
             seconds = time.monotonic() - started
             context.spend(stage, seconds)
-            self._observer.observe_stage(stage, seconds)
+            self._observe_stage(stage, seconds)
         if stage == INFERENCE:
             context.spend("queue", answer.queue_us / 1e6)
         return answer.outcomes

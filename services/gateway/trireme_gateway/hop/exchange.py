@@ -38,7 +38,7 @@ class _Message:
 class Exchange:
     """One stream's worth of work; a stream that breaks leaves it to the next one, empty.
 
-    `wake` is called when there may be something to write, `finished` when a leg has all its answers.
+    `wake` is called when there may be something to write, `finished` when legs have all their answers.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Exchange:
         observer: HopObserver,
         *,
         wake: Callable[[], None],
-        finished: Callable[[Leg, float], None],
+        finished: Callable[[Sequence[Leg], float], None],
     ) -> None:
         self.outstanding = 0
         """Items sent or waiting and not yet answered."""
@@ -118,10 +118,14 @@ class Exchange:
 
     def receive(self, results: Iterable[envelope_pb2.Result], now: float) -> None:
         """Answers of the endpoint; those whose caller left, or was answered elsewhere, are passed over."""
+        done: list[Leg] = []
         for result in results:
             leg = self._by_id.pop(result.id, None)
             if leg is not None:
-                self._take(leg, result.id, _outcome(result), result.queue_us, result.compute_us, now)
+                self._take(leg, result.id, _outcome(result), result.queue_us, result.compute_us)
+                if not leg.remaining:
+                    done.append(leg)
+        self._conclude(done, now)
 
     def _mark(self, key: Key) -> None:
         self._dirty[key] = None
@@ -138,7 +142,8 @@ class Exchange:
             leg.lane_message = message
             self._number(leg, items, refused)
         for leg, number in refused:
-            self._take(leg, number, _too_large(self._stage), 0, 0, now)
+            self._take(leg, number, _too_large(self._stage), 0, 0)
+        self._conclude([leg for leg in dict.fromkeys(leg for leg, _ in refused) if not leg.remaining], now)
         parts = list(in_messages(items, self._pending.message_items))
         for part in parts:
             self._observer.wrote_message(len(part))
@@ -158,17 +163,21 @@ class Exchange:
                 items.append(_Outgoing(number, payload, call))
 
     def _take(
-        self, leg: Leg, number: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int, now: float
+        self, leg: Leg, number: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int
     ) -> None:
         leg.remaining -= 1
         self.outstanding -= 1
         self._settle(leg.lane_message, 1)
+        leg.call.take(leg, number - leg.first_id, outcome, queue_us, compute_us)
+
+    def _conclude(self, legs: list[Leg], now: float) -> None:
+        """These legs have all their answers."""
+        for leg in legs:
+            del self.legs[leg]
+        if legs:
+            self._finished(legs, now)
         if not self.outstanding:
             self._wake()  # a draining endpoint is let go when it has answered everything
-        leg.call.take(leg, number - leg.first_id, outcome, queue_us, compute_us)
-        if not leg.remaining:
-            del self.legs[leg]
-            self._finished(leg, now)
 
     def _settle(self, message: _Message, answered: int) -> None:
         message.remaining -= answered

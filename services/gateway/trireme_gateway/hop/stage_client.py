@@ -18,7 +18,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.budget import RetryBudget
-from trireme_gateway.hop.calls import HopCall, Leg
+from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.discovery import Discovery, system_resolve
 from trireme_gateway.hop.endpoint import Endpoint
 from trireme_gateway.hop.hedge import HedgeTokens
@@ -183,11 +183,15 @@ class StageClient:
 
     # As owner of the endpoints
 
-    def finished(self, leg: Leg, now: float) -> None:
-        """A leg has all its answers."""
-        leg.call.legs.remove(leg)
-        if leg.sound:
-            self._learning.answered(leg.key, now - leg.started)
+    def finished(self, legs: Sequence[Leg], now: float) -> None:
+        """Legs that have all their answers; of each model version the longest wait is learnt."""
+        first: dict[Key, Leg] = {}
+        for leg in legs:
+            leg.call.legs.remove(leg)
+            if leg.sound:
+                first.setdefault(leg.key, leg)
+        for key, leg in first.items():
+            self._learning.answered(key, now - leg.started)
 
     def changed(self, endpoint: Endpoint) -> None:
         """An endpoint said what it can do, came, went, or is trusted again."""
