@@ -46,6 +46,7 @@ class InProcessHop:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         """As `Hop.call`; what fails a message fails each of its items, as on a stream."""
         items = [Item(at, payload, deadline, request_id) for at, payload in enumerate(payloads)]

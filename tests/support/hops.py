@@ -24,6 +24,7 @@ class Call:
     deadline: float
     request_id: str
     traceparent: str
+    priority: int = 0
 
 
 class FakeHop:
@@ -44,8 +45,9 @@ class FakeHop:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
-        self.calls.append(Call(model, version, list(payloads), deadline, request_id, traceparent))
+        self.calls.append(Call(model, version, list(payloads), deadline, request_id, traceparent, priority))
         try:
             await asyncio.sleep(0)
             if self.gate is not None:

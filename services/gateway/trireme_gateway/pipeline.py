@@ -123,7 +123,14 @@ class Pipeline:
         started = time.monotonic()
         try:
             call = hop.call if context.span is None else partial(traced_call, context.span, stage, hop)
-            answer = await call(route.model, route.version, payloads, context.deadline, context.request_id)
+            answer = await call(
+                route.model,
+                route.version,
+                payloads,
+                context.deadline,
+                context.request_id,
+                priority=context.priority,
+            )
         finally:
             seconds = time.monotonic() - started
             context.spend(stage, seconds)

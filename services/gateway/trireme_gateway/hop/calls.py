@@ -69,7 +69,8 @@ class HopCall:
 
     __slots__ = (
         "breaks", "compute_us", "deadline", "future", "hedge", "key", "legs", "outcomes",
-        "patience", "payloads", "queue_us", "remaining", "request_id", "timer", "traceparent", "tried",
+        "patience", "payloads", "priority", "queue_us", "remaining", "request_id", "timer", "traceparent",
+        "tried",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +89,7 @@ class HopCall:
         self.request_id = request_id
         self.traceparent = traceparent
         self.future = future
+        self.priority = 0
         self.outcomes: list[Any] = [None] * len(payloads)
         self.remaining = len(payloads)
         self.queue_us = 0

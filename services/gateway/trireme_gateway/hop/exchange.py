@@ -196,6 +196,7 @@ def _envelope(key: Key, items: Sequence[_Outgoing], now: float) -> bytes:
             payload=payload,
             request_id=call.request_id,
             traceparent=call.traceparent,
+            priority=call.priority,
         )
     return envelope.SerializeToString()
 

@@ -33,9 +33,10 @@ class Hop(Protocol):
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         """Answers every payload. `deadline` is in seconds of the monotonic clock; `traceparent` is the
-        place in its trace of a request that is traced.
+        place in its trace of a request that is traced; `priority` is the level in the stage's queue.
 
         Raises TriremeError: BACKEND_UNAVAILABLE where no endpoint can take the call, DEADLINE_EXCEEDED
         at the deadline.

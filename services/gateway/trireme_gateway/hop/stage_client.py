@@ -123,6 +123,7 @@ class StageClient:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         """As `Hop.call`. Items have no side effects, so what a stream left unanswered is asked elsewhere.
 
@@ -135,6 +136,7 @@ class StageClient:
             raise self._late()
         loop = asyncio.get_running_loop()
         call = HopCall((model, version), payloads, deadline, request_id, loop.create_future(), traceparent)
+        call.priority = priority
         self._begin(call, now)
         delay = min(self._learning.hedge_delay(call.key), deadline - now)
         call.patience = delay

@@ -90,6 +90,15 @@ async def test_a_call_of_no_items_needs_no_endpoint() -> None:
         assert (await client.call("echo", "1", [], soon(), "r")).outcomes == []
 
 
+async def test_an_item_says_its_priority() -> None:
+    echo = EchoHandler()
+    async with stage_server(echo) as stage, client_of([stage.address]) as client:
+        await until(lambda: len(client.states()) == 1)
+        await client.call("echo", "1", [b"a"], soon(), "r", priority=2)
+        await client.call("echo", "1", [b"b"], soon(), "r")
+    assert [item.priority for message in echo.messages for item in message] == [2, 0]
+
+
 async def test_fail_over_to_the_second_endpoint_loses_nothing() -> None:
     doomed, healthy = EchoHandler(), EchoHandler()
     doomed.gate.clear()

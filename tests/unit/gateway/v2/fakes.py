@@ -40,6 +40,7 @@ class FakeHop:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         self.calls.append((model, version, len(payloads)))
         if self._wait is not None:
