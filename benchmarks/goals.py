@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from benchmarks.figures import Spread
 from benchmarks.memory import IDLE
 from benchmarks.results import Results, WorkloadResult
-from benchmarks.servers import CONSTANT, IN_PROCESS, MEMORY_HIT, REDIS_HIT, SINGLE_FILE, TRIREME, UNCOALESCED
+from benchmarks.servers import (
+    ANCHOR,
+    CONSTANT,
+    IN_PROCESS,
+    MEMORY_HIT,
+    REDIS_HIT,
+    SINGLE_FILE,
+    TRIREME,
+    UNCOALESCED,
+)
 
 _BUSIEST = 64
 _RATE, _P50 = "requests_per_second", "p50_ms"
@@ -44,6 +53,14 @@ def _cpu(found: WorkloadResult) -> Spread | None:
     return server.spread(_BUSIEST, "cpu_us") if server and _BUSIEST in server.samples else None
 
 
+def _hops_in_anchors(found: WorkloadResult) -> Spread | None:
+    sides = [found.servers.get(name) for name in (TRIREME, IN_PROCESS, ANCHOR)]
+    values = [side.values(1, _P50) for side in sides if side is not None and 1 in side.samples]
+    if len(values) < len(sides):
+        return None
+    return Spread.of([(ours - alone) / anchor for ours, alone, anchor in zip(*values, strict=True)])
+
+
 def _idle(results: Results) -> Spread | None:
     if results.memory is None or IDLE not in results.memory.readings:
         return None
@@ -68,10 +85,23 @@ GOALS = (
     ),
     Goal("P2: trivial at 64, at most 160 us CPU a request", 160.0, _of("trivial", _cpu), True, 0),
     Goal(
+        "P2 in anchors: trivial at 64, at most 6.4 x the anchor's CPU a request",
+        6.4,
+        _of("trivial", lambda found: found.ratio(TRIREME, ANCHOR, _BUSIEST, "cpu_us")),
+        True,
+    ),
+    Goal(
         "P3: the hops add at most 1.2 ms to p50 at 1 connection",
         1.2,
         _of("trivial", lambda found: found.difference(TRIREME, IN_PROCESS, 1, _P50)),
         True,
+    ),
+    Goal(
+        "P3 in anchors: the hops add at most 30 x the anchor's p50 at 1 connection",
+        30.0,
+        _of("trivial", _hops_in_anchors),
+        True,
+        1,
     ),
     Goal(
         "P4: coalescing on at least 2 x off, requests/s at 64",

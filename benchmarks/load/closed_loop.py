@@ -20,6 +20,10 @@ from benchmarks.load.timing import median_timings
 _LAST_ANSWERS_SECONDS = 30.0
 _ACCEPT_SECONDS = 0.1
 _FOUND = (b"x-cache: hit", b"x-cache: coalesced")
+# A cache that does not answer in time is passed by, and servers that share their cores with this program
+# are late now and then.
+_MISSED_SHARE = 0.01
+_FEW_MISSES = 3
 
 
 class WrongAnswerError(Exception):
@@ -45,6 +49,7 @@ class Run:
         self._path = exchanges.path
         self._cached = exchanges.cache == "hit"
         self.latencies = array("d")
+        self.checked = self.missed = 0
         self.heads: list[bytes] | None = None
         """Heads of the answers, where they are kept."""
         self.open = 0
@@ -60,8 +65,12 @@ class Run:
         """Raises WrongAnswerError."""
         if response.status != 200:
             raise WrongAnswerError(f"status {response.status}: {response.body[:300]!r}")
+        self.checked += 1
         if self._cached and not any(word in response.head for word in _FOUND):
-            raise WrongAnswerError(f"the cache was to answer, x-cache says {response.header('x-cache')!r}")
+            self.missed += 1
+            if self.missed > _FEW_MISSES + _MISSED_SHARE * self.checked:
+                said = response.header("x-cache")
+                raise WrongAnswerError(f"the cache was to answer, x-cache says {said!r}: {self.missed} times")
         try:
             value: Any = orjson.loads(response.body)
             for key in self._path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,13 @@ from trireme_common.cpus import available_cpus
 from trireme_common.errors import Code, TriremeError
 from trireme_common.itemwise import ItemwiseHandler
 from trireme_common.metrics import export_state
-from trireme_common.model_store import ModelStore, every_version
+from trireme_common.model_store import ModelStore
 from trireme_common.settings import StageSettings, load_settings
 from trireme_common.stage_stream import Item, Outcome, StageHandler, cancel_and_wait
+from trireme_common.version_policy import every_version
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS
 from trireme_gateway.hop.ports import HopAnswer
-from trireme_inference.bootstrap import build_store, machine
+from trireme_inference.bootstrap import build_isolation, build_store, machine
 from trireme_inference.servicer import InferenceHandler
 from trireme_inference.settings import InferenceSettings
 from trireme_postprocess import bootstrap as postprocess
@@ -45,6 +46,7 @@ class InProcessHop:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         """As `Hop.call`; what fails a message fails each of its items, as on a stream."""
         items = [Item(at, payload, deadline, request_id) for at, payload in enumerate(payloads)]
@@ -96,7 +98,7 @@ async def open_stages(changed: Callable[[Mapping[str, Stage]], None]) -> AsyncIt
         after = load_settings(PostprocessSettings)
         stages: dict[str, Stage] = {
             PREPROCESS: _preprocess(stack, before),
-            INFERENCE: _inference(between),
+            INFERENCE: _inference(stack, between),
             POSTPROCESS: _postprocess(stack, after),
         }
         settings: dict[str, StageSettings] = {PREPROCESS: before, INFERENCE: between, POSTPROCESS: after}
@@ -118,8 +120,9 @@ def _preprocess(stack: AsyncExitStack, settings: PreprocessSettings) -> Stage:
     return Stage(ItemwiseHandler(store, preprocess.run, executor, lambda loaded: loaded.heavy), store)
 
 
-def _inference(settings: InferenceSettings) -> Stage:
-    store = build_store(settings, machine(settings), REGISTRY)
+def _inference(stack: AsyncExitStack, settings: InferenceSettings) -> Stage:
+    isolation = stack.enter_context(closing(build_isolation(settings, REGISTRY)))
+    store = build_store(settings, machine(settings), REGISTRY, isolation)
     return Stage(InferenceHandler(store), store)
 
 

@@ -313,6 +313,6 @@ async def test_with_every_replica_dead_the_answer_is_503_until_one_is_back(runni
     assert {response.status_code for response in refused} == {503}
     codes = [response.json()["code"] for response in refused]
     assert codes[0] == "backend_unavailable"
-    assert set(codes) <= {"backend_unavailable", "model_not_ready"}  # the second, while one that is back loads
+    assert set(codes) <= {"backend_unavailable", "model_not_ready"}  # the latter while it loads
     assert all(response.headers["retry-after"] for response in refused)
     await all_usable(running)

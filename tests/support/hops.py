@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class Call:
     deadline: float
     request_id: str
     traceparent: str
+    priority: int = 0
 
 
 class FakeHop:
@@ -43,12 +45,16 @@ class FakeHop:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
-        self.calls.append(Call(model, version, list(payloads), deadline, request_id, traceparent))
+        self.calls.append(Call(model, version, list(payloads), deadline, request_id, traceparent, priority))
         try:
             await asyncio.sleep(0)
             if self.gate is not None:
-                await self.gate.wait()
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self.gate.wait()
+        except TimeoutError:
+            raise TriremeError(Code.DEADLINE_EXCEEDED, "the request's time was up in the stage") from None
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

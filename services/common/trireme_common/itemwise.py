@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
@@ -48,12 +49,21 @@ class ItemwiseHandler(Generic[T]):
     async def handle(self, model: str, version: str, items: Sequence[Item], emit: Emit) -> None:
         servable = self._store.get(model, version)
         if not self._heavy(servable) and sum(len(item.payload) for item in items) <= _INLINE_BYTES:
-            emit([self._answer(model, servable, item) for item in items])
+            started = time.monotonic()
+            outcomes = [self._answer(model, servable, item) for item in items]
+            observe_run(model, time.monotonic() - started, outcomes)
+            emit(outcomes)
             return
         loop = asyncio.get_running_loop()
-        jobs = [loop.run_in_executor(self._executor, self._answer, model, servable, item) for item in items]
+        jobs = [loop.run_in_executor(self._executor, self._measured, model, servable, item) for item in items]
         for job in asyncio.as_completed(jobs):
             emit([await job])
+
+    def _measured(self, model: str, servable: T, item: Item) -> Outcome:
+        """One item as a run of its own."""
+        outcome = self._answer(model, servable, item)
+        observe_run(model, outcome.compute_us / 1e6, [outcome])
+        return outcome
 
     def _answer(self, model: str, servable: T, item: Item) -> Outcome:
         started = time.monotonic()
@@ -70,7 +80,12 @@ class ItemwiseHandler(Generic[T]):
                 "step_failed", model=model, request_id=item.request_id, kind=kind, **log_ids(item.span)
             )
             payload, error = b"", TriremeError(Code.INTERNAL, "internal error")
-        seconds = time.monotonic() - started
-        STAGE_SECONDS.labels(model).observe(seconds)
-        count_outcome(model, None if error is None else error.code)
-        return Outcome(item, payload, error, queue_us, int(seconds * 1e6))
+        return Outcome(item, payload, error, queue_us, int((time.monotonic() - started) * 1e6))
+
+
+def observe_run(model: str, seconds: float, outcomes: Sequence[Outcome]) -> None:
+    """Counts the items of one run, and its time."""
+    STAGE_SECONDS.labels(model).observe(seconds)
+    codes = Counter(None if outcome.error is None else outcome.error.code for outcome in outcomes)
+    for code, count in codes.items():
+        count_outcome(model, code, count)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
+from bisect import bisect_left
+from collections.abc import Sequence
+
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 
 from trireme_common.errors import Code, SettingsError
@@ -9,6 +14,40 @@ from trireme_common.stage_state import StageState, State
 
 # A second series for every counter, of the moment it was made, helps nobody and doubles each scrape.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class QuickHistogram(Histogram):
+    """Takes what one turn of the event loop observes together: a request observes six times, and finding
+    and locking a bucket each time costs more than a hop does."""
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._waiting: list[float] = []
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """As `Histogram.observe`, in the loop's next turn; at once where no loop runs, as in a thread.
+
+        Examples are not kept, and the labels' values must have been given.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._add((amount,))
+            return
+        if not self._waiting:
+            loop.call_soon(self._fold)
+        self._waiting.append(amount)
+
+    def _fold(self) -> None:
+        amounts, self._waiting = self._waiting, []
+        self._add(amounts)
+
+    def _add(self, amounts: Sequence[float]) -> None:
+        self._sum.inc(sum(amounts))
+        bounds = self._upper_bounds
+        for bucket, count in collections.Counter([bisect_left(bounds, each) for each in amounts]).items():
+            self._buckets[bucket].inc(count)
+
 
 # fmt: off
 SECONDS_BUCKETS = (
@@ -20,7 +59,7 @@ SECONDS_BUCKETS = (
 STAGE_ITEMS = Counter(
     "trireme_stage_items", "Items answered, by outcome: ok or the error's code.", ["model", "outcome"]
 )
-STAGE_SECONDS = Histogram(
+STAGE_SECONDS = QuickHistogram(
     "trireme_stage_run_seconds", "Seconds of one run over the items of a message or batch.", ["model"],
     buckets=SECONDS_BUCKETS,
 )  # fmt: skip

@@ -11,6 +11,7 @@ import structlog
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.metrics import export_state, serve_metrics
 from trireme_common.model_store import ModelStore
+from trireme_common.process import settle_heap
 from trireme_common.remote.follow import followed
 from trireme_common.settings import StageSettings
 from trireme_common.stage_stream import cancel_and_wait
@@ -49,5 +50,6 @@ async def _watch(store: ModelStore[Any], poll_seconds: float, usable: asyncio.Ev
 
 async def _announce_ready(store: ModelStore[Any], server: GrpcServer) -> None:
     await store.loaded_once.wait()
+    settle_heap()
     await server.set_ready(True)
     logger.info("ready", models=len(store.state.models))

@@ -221,7 +221,9 @@ class _Stream:
             logger.exception("stage_failed", model=model, version=version)
         finally:
             # Nothing is left if the handler did its duty; what it forgot must not wait for ever.
-            self._fail(items, TriremeError(Code.INTERNAL, "internal error"))
+            left = [item for item in items if self._live.get(item.id) is item]
+            if left:
+                self._fail(left, TriremeError(Code.INTERNAL, "internal error"))
 
     def _fail(self, items: list[Item], error: TriremeError) -> None:
         self._emit([Outcome(item, error=error) for item in items])
@@ -240,8 +242,8 @@ class _Stream:
             if self._working:
                 self._working = False
                 await write(envelope_pb2.Reply(working=True).SerializeToString())
-            for part in in_messages([_result(outcome) for outcome in outcomes]):
-                await write(envelope_pb2.Reply(results=part).SerializeToString())
+            for part in in_messages(outcomes):
+                await write(_reply(part))
 
     def abandon(self) -> None:
         """The stream is gone: nobody will read an answer."""
@@ -258,23 +260,30 @@ def _give_up(item: Item) -> None:
         item.trace.settle(Code.CANCELLED)
 
 
-def _result(outcome: Outcome) -> envelope_pb2.Result:
-    result = envelope_pb2.Result(
-        id=outcome.item.id,
-        queue_us=min(outcome.queue_us, _MAX_US),
-        compute_us=min(outcome.compute_us, _MAX_US),
-    )
+def _reply(outcomes: Sequence[Outcome]) -> bytes:
+    reply = envelope_pb2.Reply()
+    add = reply.results.add
+    for outcome in outcomes:
+        result = add(
+            id=outcome.item.id,
+            queue_us=min(outcome.queue_us, _MAX_US),
+            compute_us=min(outcome.compute_us, _MAX_US),
+        )
+        if outcome.error is None and len(outcome.payload) <= MAX_PAYLOAD_BYTES:
+            result.payload = outcome.payload
+        else:
+            _fail(result, outcome)
+    return reply.SerializeToString()
+
+
+def _fail(result: envelope_pb2.Result, outcome: Outcome) -> None:
     error = outcome.error
-    if error is None and len(outcome.payload) > MAX_PAYLOAD_BYTES:
+    if error is None:
         error = TriremeError(
             Code.PAYLOAD_TOO_LARGE, f"the stage's answer has more than {MAX_PAYLOAD_BYTES} bytes"
         )
-    if error is not None:
-        result.failure.code = error.code.value
-        result.failure.detail = valid_text(error.detail)
-    else:
-        result.payload = outcome.payload
-    return result
+    result.failure.code = error.code.value
+    result.failure.detail = valid_text(error.detail)
 
 
 async def cancel_and_wait(task: asyncio.Task[None]) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +40,7 @@ DATATYPES = (*_DTYPES, "BYTES")
 _NAMES = {dtype: name for name, dtype in _DTYPES.items() if name != "BF16"}
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):  # of all immutable kinds the quickest to make, and every hop makes them
     """`data` holds prod(`shape`) elements of `datatype` as raw bytes."""
 
     name: str

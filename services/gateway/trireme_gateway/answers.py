@@ -10,7 +10,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_protos.trireme.v1 import postprocess_pb2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Classification:
     """`confidence` is the probability of `label`; `probabilities` are in the order to be shown."""
 
@@ -20,7 +20,7 @@ class Classification:
     probabilities: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Vector:
     """Values of a regression, or an embedding."""
 

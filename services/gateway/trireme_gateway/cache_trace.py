@@ -15,6 +15,10 @@ class CacheTrace:
     def __init__(self) -> None:
         self._first: dict[bytes, TraceParent] = {}
 
+    def remembered(self, span: Span, items: int) -> None:
+        """Notes on `span` that all its items were in memory."""
+        span.event("cache.lookup", {f"trireme.cache.{Status.HIT}": items})
+
     async def observe(self, span: Span, keys: Sequence[bytes], lookup: Awaitable[CacheResult]) -> CacheResult:
         """Awaits `lookup`, which must not have begun, and notes on `span` what became of it."""
         others = {at: self._first[key] for at, key in enumerate(keys) if key in self._first}

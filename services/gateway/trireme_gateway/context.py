@@ -35,6 +35,8 @@ class RequestContext:
     """Why the request failed as a whole."""
     span: Span | None = None
     """Where the request is traced."""
+    priority: int = 0
+    """Level of the request in inference's queue, 1 the first; 0 is the model's middle one."""
 
     def spend(self, stage: str, seconds: float) -> None:
         self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds

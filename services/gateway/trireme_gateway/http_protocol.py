@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from trireme_gateway.corked import CorkedTransport
+from trireme_gateway.answer_writer import AnswerWriter
 
 MAX_HEADER_BYTES = 64 * 1024
 _HEADER_SECONDS = 10.0
@@ -28,13 +28,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
         self._in_headers = True
+        self._begun = False
+        """Whether a request line has begun whose headers are not complete."""
         self._body_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = CorkedTransport(transport, self.loop)  # type: ignore[assignment]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -53,28 +54,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _receive(self, data: bytes) -> None:
         if self._in_headers:
-            if self._deadline is None:
-                self._expect_headers()
             self._header_bytes += len(data)
         else:
             self._body_bytes += len(data)
         super().data_received(data)
         if self._in_headers and self._header_bytes >= MAX_HEADER_BYTES:
             self._refuse(b"431 Request Header Fields Too Large", b"the headers are larger than 64 KiB")
+        elif self._deadline is None:
+            self._watch_the_rest()
+
+    def _watch_the_rest(self) -> None:
+        """A timer for what is still to come; a request that came whole needs none."""
+        if not self._in_headers:
+            self._deadline = self.loop.call_later(_BODY_STRETCH_SECONDS, self._check_body)
+        elif self._begun or self._header_bytes:
+            self._expect_headers()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_headers = True
+        self._in_headers = self._begun = True
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
+        self._in_headers = self._begun = False
         self._header_bytes = self._body_bytes = 0
         self._cancel_deadline()
-        self._deadline = self.loop.call_later(_BODY_STRETCH_SECONDS, self._check_body)
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """As the base does it, keeping the task: it is cancelled when its client leaves."""
+        AnswerWriter(cycle)
         self._task = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(self._task)
         self._task.add_done_callback(self.tasks.discard)

@@ -20,29 +20,30 @@ from prometheus_client import (
     multiprocess,
 )
 
-from trireme_common.metrics import SECONDS_BUCKETS
+from trireme_common.metrics import SECONDS_BUCKETS, QuickHistogram
+from trireme_gateway.catalog import STAGES
 
 REQUESTS = Counter("model_requests", "HTTP and gRPC requests answered.", ["endpoint", "status"])
-REQUEST_SECONDS = Histogram(
+REQUEST_SECONDS = QuickHistogram(
     "model_request_duration_seconds",
     "Seconds from a request's arrival to the end of its answer.",
     ["endpoint"],
     buckets=SECONDS_BUCKETS,
 )
-INFERENCE_SECONDS = Histogram(
+INFERENCE_SECONDS = QuickHistogram(
     "model_inference_duration_seconds",
     "Seconds that a request's items spent in the three stages.",
     ["model"],
     buckets=SECONDS_BUCKETS,
 )
 ACTIVE_REQUESTS = Gauge("model_active_requests", "Requests being answered now.", multiprocess_mode="livesum")
-CONFIDENCE = Histogram(
+CONFIDENCE = QuickHistogram(
     "prediction_confidence",
     "Confidence of classifications.",
     ["model"],
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
 )
-STAGE_SECONDS = Histogram(
+STAGE_SECONDS = QuickHistogram(
     "trireme_stage_duration_seconds",
     "Seconds that a request waited for a stage, as the gateway sees it.",
     ["stage"],
@@ -66,7 +67,7 @@ ENDPOINTS = Gauge(
     ["stage", "state"],
     multiprocess_mode="livemax",
 )
-MESSAGE_ITEMS = Histogram(
+MESSAGE_ITEMS = QuickHistogram(
     "trireme_message_items",
     "Items that share a message to a stage.",
     ["stage"],
@@ -80,12 +81,12 @@ class PrometheusObserver:
     """Listener of the pipeline. Children are kept, because finding one costs more than observing."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, Histogram] = {}
+        self._stages = {stage: STAGE_SECONDS.labels(stage) for stage in STAGES}
         self._models: dict[str, Histogram] = {}
         self._confidences: dict[str, Histogram] = {}
 
     def observe_stage(self, stage: str, seconds: float) -> None:
-        _child(self._stages, STAGE_SECONDS, stage).observe(seconds)
+        self._stages[stage].observe(seconds)
 
     def observe_inference(self, model: str, seconds: float) -> None:
         _child(self._models, INFERENCE_SECONDS, model).observe(seconds)

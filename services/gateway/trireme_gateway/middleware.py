@@ -6,10 +6,10 @@ Pure ASGI: behind Starlette's BaseHTTPMiddleware a handler never learns that the
 from __future__ import annotations
 
 import asyncio
-import os
+import random
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -126,16 +126,19 @@ class _Answer:
             message = {**message, "headers": [*message["headers"], *self._headers()]}
         await self._send(message)
 
-    def _headers(self) -> Iterator[tuple[bytes, bytes]]:
+    def _headers(self) -> list[tuple[bytes, bytes]]:
         context = self._context
-        yield b"x-request-id", context.request_id.encode()
-        yield b"server-timing", _server_timing(context).encode()
+        headers = [
+            (b"x-request-id", context.request_id.encode()),
+            (b"server-timing", _server_timing(context).encode()),
+        ]
         if context.version:
-            yield b"x-model-version", context.version.encode()
+            headers.append((b"x-model-version", context.version.encode()))
         if context.cache:
-            yield b"x-cache", context.cache.encode()
+            headers.append((b"x-cache", context.cache.encode()))
         if self._draining():
-            yield b"connection", b"close"
+            headers.append((b"connection", b"close"))
+        return headers
 
 
 def _server_timing(context: RequestContext) -> str:
@@ -145,15 +148,14 @@ def _server_timing(context: RequestContext) -> str:
 
 
 def _context(headers: Iterable[tuple[bytes, bytes]], timeout_seconds: float) -> tuple[RequestContext, str]:
-    """The context of a request and its `traceparent`, from its raw headers, which are read once."""
-    request_id = traceparent = ""
-    for name, value in headers:
-        if name == b"x-request-id":
-            given = value.decode("latin-1")
-            request_id = given if _REQUEST_ID.fullmatch(given) else ""
-        elif name == b"x-request-timeout-ms" and value.isdigit() and len(value) < 10:
-            timeout_seconds = min(timeout_seconds, int(value) / 1000)
-        elif name == b"traceparent":
-            traceparent = value.decode("latin-1")
+    """The context of a request and its `traceparent`, from its raw headers."""
+    known = dict(headers)  # of a header that is repeated, which none of these may be, the last counts
+    request_id = known.get(b"x-request-id", b"").decode("latin-1")
+    if not _REQUEST_ID.fullmatch(request_id):
+        request_id = f"{random.getrandbits(128):032x}"
+    wanted = known.get(b"x-request-timeout-ms", b"")
+    if wanted.isdigit() and len(wanted) < 10:
+        timeout_seconds = min(timeout_seconds, int(wanted) / 1000)
     now = time.monotonic()
-    return RequestContext(request_id or os.urandom(16).hex(), now + timeout_seconds, now), traceparent
+    traceparent = known.get(b"traceparent", b"").decode("latin-1")
+    return RequestContext(request_id, now + timeout_seconds, now), traceparent

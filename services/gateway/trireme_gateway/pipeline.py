@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
-from trireme_gateway.answer_cache import AnswerCache
+from trireme_gateway.answer_cache import OFF, AnswerCache, Payloads
 from trireme_gateway.answers import Answer, Classification, decode_answer
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Route
 from trireme_gateway.context import RequestContext
@@ -18,6 +17,7 @@ from trireme_gateway.observer import PipelineObserver
 from trireme_gateway.request_trace import traced_call
 
 Outcome = Answer | TriremeError
+Compute = Callable[[Route, Sequence[bytes], RequestContext], Awaitable[Payloads]]
 
 
 class Pipeline:
@@ -35,6 +35,7 @@ class Pipeline:
         self._inference = inference
         self._cache = cache
         self._observer = observer
+        self._observe_stage = observer.observe_stage
 
     async def predict(self, route: Route, items: Sequence[bytes], context: RequestContext) -> list[Outcome]:
         """Answers of `items`, each a payload as preprocess.proto says, in their order.
@@ -42,10 +43,10 @@ class Pipeline:
         Raises TriremeError where the request as a whole cannot be served: no endpoint, no time left.
         """
         started = self._begin(route, context)
-        async with _until(context):
-            payloads = await self._cache.answer(
-                route, items, lambda missing: self._run(route, missing, context), context
-            )
+        try:
+            payloads = await self._answer(self._run, route, items, context)
+        except (TimeoutError, TriremeError) as error:
+            raise _explained(error, context) from None
         outcomes = [_decode(payload) for payload in payloads]
         self._finish(route, outcomes, context, started)
         return outcomes
@@ -55,13 +56,11 @@ class Pipeline:
     ) -> tuple[Tensor, ...]:
         """Outputs of a bare tensor model. Raises TriremeError as inference answers it."""
         started = self._begin(route, context)
-        async with _until(context):
-            (payload,) = await self._cache.answer(
-                route,
-                [encode_tensors(tensors)],
-                lambda missing: self._hop(INFERENCE, self._inference, route, missing, context),
-                context,
-            )
+        items = [encode_tensors(tensors)]
+        try:
+            (payload,) = await self._answer(self._infer, route, items, context)
+        except (TimeoutError, TriremeError) as error:
+            raise _explained(error, context) from None
         context.items += 1
         self._observe(route, context, started)
         if isinstance(payload, TriremeError):
@@ -75,33 +74,67 @@ class Pipeline:
     def _begin(self, route: Route, context: RequestContext) -> float:
         context.model, context.version = route.model, route.version
         context.shorten(route.descriptor.timeout_ms)
-        return time.monotonic()
+        now = time.monotonic()
+        if now >= context.deadline:
+            raise _late(context)
+        return now
 
-    async def _run(
-        self, route: Route, items: Sequence[bytes], context: RequestContext
-    ) -> list[bytes | TriremeError]:
+    def _answer(
+        self, compute: Compute, route: Route, items: Sequence[bytes], context: RequestContext
+    ) -> Awaitable[Payloads]:
+        """From the cache, or by `compute`. Not a coroutine itself: each one costs at every hop."""
+        if not self._cache.covers(route):
+            context.note_cache(OFF, missed=True)
+            return compute(route, items, context)
+        keys = self._cache.keys(route, items)
+        known = self._cache.remembered(keys, context)
+        if known is not None:
+            return _known(known)
+        return self._cache.answer(
+            route, keys, items, lambda missing: compute(route, missing, context), context
+        )
+
+    async def _run(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
         """Every item through the hops, those that failed dropping out on the way."""
-        outcomes: list[bytes | TriremeError] = list(items)
+        outcomes: Payloads = list(items)
+        payloads: Sequence[bytes] = items
+        places: list[int] | None = None  # of the payloads among the items, once some have failed
         for stage, hop in self._hops:
-            alive = [(at, outcome) for at, outcome in enumerate(outcomes) if isinstance(outcome, bytes)]
-            if not alive:
-                break
-            answers = await self._hop(stage, hop, route, [payload for _, payload in alive], context)
-            for (at, _), answer in zip(alive, answers, strict=True):
-                outcomes[at] = answer
+            answers = await self._ask(stage, hop, route, payloads, context)
+            if places is None:
+                outcomes = answers
+            else:
+                for at, answer in zip(places, answers, strict=True):
+                    outcomes[at] = answer
+            good = [answer for answer in answers if isinstance(answer, bytes)]
+            if len(good) < len(answers):
+                places = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, bytes)]
+                if not places:
+                    break
+            payloads = good
         return outcomes
 
-    async def _hop(
+    async def _infer(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
+        return await self._ask(INFERENCE, self._inference, route, items, context)
+
+    async def _ask(
         self, stage: str, hop: Hop, route: Route, payloads: Sequence[bytes], context: RequestContext
-    ) -> list[bytes | TriremeError]:
+    ) -> Payloads:
         started = time.monotonic()
         try:
             call = hop.call if context.span is None else partial(traced_call, context.span, stage, hop)
-            answer = await call(route.model, route.version, payloads, context.deadline, context.request_id)
+            answer = await call(
+                route.model,
+                route.version,
+                payloads,
+                context.deadline,
+                context.request_id,
+                priority=context.priority,
+            )
         finally:
             seconds = time.monotonic() - started
             context.spend(stage, seconds)
-            self._observer.observe_stage(stage, seconds)
+            self._observe_stage(stage, seconds)
         if stage == INFERENCE:
             context.spend("queue", answer.queue_us / 1e6)
         return answer.outcomes
@@ -123,6 +156,10 @@ class Pipeline:
                     context.confidence = outcome.confidence
 
 
+async def _known(payloads: Payloads) -> Payloads:
+    return payloads
+
+
 def _decode(payload: bytes | TriremeError) -> Outcome:
     if isinstance(payload, TriremeError):
         return payload
@@ -132,32 +169,14 @@ def _decode(payload: bytes | TriremeError) -> Outcome:
         return error
 
 
-class _until:  # a context manager that reads as a word
-    """`asyncio.timeout_at` the request's deadline, as the platform's own error."""
+def _explained(error: Exception, context: RequestContext) -> Exception:
+    """A time that was up, with where it went; anything else as it is."""
+    late = isinstance(error, TimeoutError) or error.code is Code.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+    return _late(context) if late else error
 
-    def __init__(self, context: RequestContext) -> None:
-        self._context = context
 
-    async def __aenter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        remaining = self._context.deadline - time.monotonic()
-        if remaining <= 0:
-            raise self._error()
-        self._timeout = asyncio.timeout_at(loop.time() + remaining)
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, trace)  # type: ignore[arg-type]
-        except TimeoutError:
-            raise self._error() from None
-
-    def _error(self) -> TriremeError:
-        spent = ", ".join(
-            f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in self._context.stage_seconds.items()
-        )
-        return TriremeError(
-            Code.DEADLINE_EXCEEDED, f"the request's time was up ({spent or 'before its first stage'})"
-        )
+def _late(context: RequestContext) -> TriremeError:
+    spent = ", ".join(f"{stage} {seconds * 1000:.0f} ms" for stage, seconds in context.stage_seconds.items())
+    return TriremeError(
+        Code.DEADLINE_EXCEEDED, f"the request's time was up ({spent or 'before its first stage'})"
+    )

@@ -22,7 +22,7 @@ async def predict(
             Code.INVALID_ARGUMENT,
             f"{len(items)} items, but model '{route.name}' takes {limits.max_items} at once",
         )
-    fits = [_fits(item, limits.max_bytes) for item in items]
+    fits = [_fits(item, limits.max_bytes) for item in items] if limits.max_bytes else ()
     if all(fits):
         return await pipeline.predict(route, items, context)
     fitting = [item for item, fit in zip(items, fits, strict=True) if fit]
@@ -37,7 +37,7 @@ async def predict(
 
 def _fits(item: bytes, max_bytes: int) -> bool:
     # A payload is a little larger than the item in it, so only one that is too large is looked into.
-    return not max_bytes or len(item) <= max_bytes or item_bytes(item) <= max_bytes
+    return len(item) <= max_bytes or item_bytes(item) <= max_bytes
 
 
 def require_task(route: Route, tasks: tuple[str, ...], kind: str) -> None:

@@ -74,15 +74,17 @@ async def traced_call(
     payloads: Sequence[bytes],
     deadline: float,
     request_id: str,
+    *,
+    priority: int = 0,
 ) -> HopAnswer:
     """`hop.call` inside a span of its own, below which the stage's spans stand."""
     if not request.place.sampled:  # the stage still learns the trace's id, for its log
-        return await hop.call(model, version, payloads, deadline, request_id, request.traceparent)
+        return await hop.call(model, version, payloads, deadline, request_id, request.traceparent, priority)
     span = request.child(f"call {stage}", SpanKind.CLIENT)
     span.note({"trireme.stage": stage, "trireme.model": model, "trireme.version": version})
     error = ""
     try:
-        answer = await hop.call(model, version, payloads, deadline, request_id, span.traceparent)
+        answer = await hop.call(model, version, payloads, deadline, request_id, span.traceparent, priority)
         error = _note_answer(span, answer)
         return answer
     except BaseException as failure:

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 import structlog
 
 from trireme_common.grpc_server import GrpcServer
+from trireme_common.process import settle_heap
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_common.tracing import open_tracer
 from trireme_gateway.app import create_app
@@ -57,6 +58,7 @@ async def serve_worker(
         serving = asyncio.create_task(server.run_on(http_socket))
         port = http_socket.getsockname()[1]
         logger.info("listening", host=settings.host, http_port=port, grpc_port=front.port)
+        settle_heap()
         if announce is not None:
             _leave_on_hangup(draining, stop)
         await stop.wait()

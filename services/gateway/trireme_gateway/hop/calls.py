@@ -69,7 +69,8 @@ class HopCall:
 
     __slots__ = (
         "breaks", "compute_us", "deadline", "future", "hedge", "key", "legs", "outcomes",
-        "patience", "payloads", "queue_us", "remaining", "request_id", "timer", "traceparent", "tried",
+        "patience", "payloads", "priority", "queue_us", "remaining", "request_id", "timer", "traceparent",
+        "tried",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +89,7 @@ class HopCall:
         self.request_id = request_id
         self.traceparent = traceparent
         self.future = future
+        self.priority = 0
         self.outcomes: list[Any] = [None] * len(payloads)
         self.remaining = len(payloads)
         self.queue_us = 0
@@ -107,8 +109,13 @@ class HopCall:
         self, leg: Leg, index: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int
     ) -> None:
         """The outcome of item `index` of a leg."""
-        fault = isinstance(outcome, TriremeError) and outcome.code in _PERSONAL
-        if not fault or outcome.code not in FAULTS:  # type: ignore[union-attr]
+        if isinstance(outcome, bytes):
+            leg.sound = True
+            if self.outcomes[leg.positions[index]] is None:
+                self._keep(leg.positions[index], outcome, queue_us, compute_us)
+            return
+        fault = outcome.code in _PERSONAL
+        if outcome.code not in FAULTS:
             leg.sound = True
         position = leg.positions[index]
         if self.outcomes[position] is not None:
@@ -116,6 +123,9 @@ class HopCall:
         if fault and any(other is not leg and other.covers(position) for other in self.legs):
             leg.refused.append(position)
             return
+        self._keep(position, outcome, queue_us, compute_us)
+
+    def _keep(self, position: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int) -> None:
         self.outcomes[position] = outcome
         if queue_us > self.queue_us:
             self.queue_us = queue_us

@@ -21,7 +21,7 @@ from trireme_gateway.hop.stream import EndpointStream
 class EndpointOwner(Protocol):
     """The stage's client, which knows the other endpoints."""
 
-    def finished(self, leg: Leg, now: float) -> None: ...
+    def finished(self, legs: Sequence[Leg], now: float) -> None: ...
 
     def changed(self, endpoint: Endpoint) -> None: ...
 
@@ -118,16 +118,18 @@ class Endpoint:
         if was_out and not self.outlier.ejected:
             self._owner.changed(self)
 
-    def finished(self, leg: Leg, now: float) -> None:
-        if leg.sound:
-            self.pace.answered(now - leg.started, now)
+    def finished(self, legs: Sequence[Leg], now: float) -> None:
+        """What shares a message shares its time: the one that waited longest speaks for all."""
+        sound = [leg for leg in legs if leg.sound]
+        for _ in range(len(legs) - len(sound)):
+            self.outlier.failed()
+        if sound:
+            self.pace.answered(now - sound[0].started, now)
             was_out = self.outlier.ejected
             self.outlier.answered()
             if was_out:
                 self._owner.changed(self)
-        else:
-            self.outlier.failed()
-        self._owner.finished(leg, now)
+        self._owner.finished(legs, now)
 
     def changed(self) -> None:
         if self.stream.state is None:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
-from trireme_gateway.hop.calls import Key, Leg
+from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopObserver
 from trireme_protos.trireme.v1 import envelope_pb2
 
 _MAX_MS = 2**32 - 1
 _CODES = frozenset(code.value for code in Code)
+
+
+class _Outgoing(NamedTuple):
+    """An item on its way into a message."""
+
+    number: int
+    payload: bytes
+    call: HopCall
 
 
 class _Message:
@@ -29,7 +38,7 @@ class _Message:
 class Exchange:
     """One stream's worth of work; a stream that breaks leaves it to the next one, empty.
 
-    `wake` is called when there may be something to write, `finished` when a leg has all its answers.
+    `wake` is called when there may be something to write, `finished` when legs have all their answers.
     """
 
     def __init__(
@@ -39,7 +48,7 @@ class Exchange:
         observer: HopObserver,
         *,
         wake: Callable[[], None],
-        finished: Callable[[Leg, float], None],
+        finished: Callable[[Sequence[Leg], float], None],
     ) -> None:
         self.outstanding = 0
         """Items sent or waiting and not yet answered."""
@@ -109,10 +118,14 @@ class Exchange:
 
     def receive(self, results: Iterable[envelope_pb2.Result], now: float) -> None:
         """Answers of the endpoint; those whose caller left, or was answered elsewhere, are passed over."""
+        done: list[Leg] = []
         for result in results:
             leg = self._by_id.pop(result.id, None)
             if leg is not None:
-                self._take(leg, result.id, _outcome(result), result.queue_us, result.compute_us, now)
+                self._take(leg, result.id, _outcome(result), result.queue_us, result.compute_us)
+                if not leg.remaining:
+                    done.append(leg)
+        self._conclude(done, now)
 
     def _mark(self, key: Key) -> None:
         self._dirty[key] = None
@@ -123,63 +136,69 @@ class Exchange:
         now = time.monotonic()
         message = _Message(key)
         message.remaining = sum(leg.items for leg in legs)
-        items: list[envelope_pb2.Item] = []
+        items: list[_Outgoing] = []
         refused: list[tuple[Leg, int]] = []
         for leg in legs:
             leg.lane_message = message
-            refused += self._number(leg, items, now)
+            self._number(leg, items, refused)
         for leg, number in refused:
-            self._take(leg, number, _too_large(self._stage), 0, 0, now)
+            self._take(leg, number, _too_large(self._stage), 0, 0)
+        self._conclude([leg for leg in dict.fromkeys(leg for leg, _ in refused) if not leg.remaining], now)
         parts = list(in_messages(items, self._pending.message_items))
         for part in parts:
             self._observer.wrote_message(len(part))
-        return [
-            envelope_pb2.Envelope(model=key[0], version=key[1], items=part).SerializeToString()
-            for part in parts
-        ]
+        return [_envelope(key, part, now) for part in parts]
 
-    def _number(self, leg: Leg, items: list[envelope_pb2.Item], now: float) -> list[tuple[Leg, int]]:
-        """Gives the items of a leg their ids and adds them; returns those that no message can hold."""
+    def _number(self, leg: Leg, items: list[_Outgoing], refused: list[tuple[Leg, int]]) -> None:
+        """Gives the items of a leg their ids; `refused` are those that no message can hold."""
         call = leg.call
         leg.first_id = self._next_id
         self._next_id += leg.items
-        remaining_ms = min(max(0, int((call.deadline - now) * 1000)), _MAX_MS)
-        refused: list[tuple[Leg, int]] = []
         for number, position in enumerate(leg.positions, leg.first_id):
             payload = call.payloads[position]
             if len(payload) > MAX_PAYLOAD_BYTES:
                 refused.append((leg, number))
-                continue
-            self._by_id[number] = leg
-            items.append(
-                envelope_pb2.Item(
-                    id=number,
-                    remaining_ms=remaining_ms,
-                    payload=payload,
-                    request_id=call.request_id,
-                    traceparent=call.traceparent,
-                )
-            )
-        return refused
+            else:
+                self._by_id[number] = leg
+                items.append(_Outgoing(number, payload, call))
 
     def _take(
-        self, leg: Leg, number: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int, now: float
+        self, leg: Leg, number: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int
     ) -> None:
         leg.remaining -= 1
         self.outstanding -= 1
         self._settle(leg.lane_message, 1)
+        leg.call.take(leg, number - leg.first_id, outcome, queue_us, compute_us)
+
+    def _conclude(self, legs: list[Leg], now: float) -> None:
+        """These legs have all their answers."""
+        for leg in legs:
+            del self.legs[leg]
+        if legs:
+            self._finished(legs, now)
         if not self.outstanding:
             self._wake()  # a draining endpoint is let go when it has answered everything
-        leg.call.take(leg, number - leg.first_id, outcome, queue_us, compute_us)
-        if not leg.remaining:
-            del self.legs[leg]
-            self._finished(leg, now)
 
     def _settle(self, message: _Message, answered: int) -> None:
         message.remaining -= answered
         if not message.remaining:
             self._pending.answered(message.key)
             self._mark(message.key)
+
+
+def _envelope(key: Key, items: Sequence[_Outgoing], now: float) -> bytes:
+    envelope = envelope_pb2.Envelope(model=key[0], version=key[1])
+    add = envelope.items.add
+    for number, payload, call in items:
+        add(
+            id=number,
+            remaining_ms=min(max(0, int((call.deadline - now) * 1000)), _MAX_MS),
+            payload=payload,
+            request_id=call.request_id,
+            traceparent=call.traceparent,
+            priority=call.priority,
+        )
+    return envelope.SerializeToString()
 
 
 def _outcome(result: envelope_pb2.Result) -> bytes | TriremeError:

@@ -6,14 +6,12 @@ Also what a hop needs of the world: names to be resolved, and someone to tell of
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trireme_common.errors import TriremeError
 
 
-@dataclass(frozen=True, slots=True)
-class HopAnswer:
+class HopAnswer(NamedTuple):
     """Answers of one call, an outcome an item, in the order of its payloads.
 
     `queue_us` and `compute_us` are the longest that one of its items waited and ran in the stage.
@@ -35,11 +33,13 @@ class Hop(Protocol):
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         """Answers every payload. `deadline` is in seconds of the monotonic clock; `traceparent` is the
-        place in its trace of a request that is traced.
+        place in its trace of a request that is traced; `priority` is the level in the stage's queue.
 
-        Raises TriremeError(BACKEND_UNAVAILABLE) where no endpoint can take the call.
+        Raises TriremeError: BACKEND_UNAVAILABLE where no endpoint can take the call, DEADLINE_EXCEEDED
+        at the deadline.
         """
 
 

@@ -18,7 +18,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.budget import RetryBudget
-from trireme_gateway.hop.calls import HopCall, Leg
+from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.discovery import Discovery, system_resolve
 from trireme_gateway.hop.endpoint import Endpoint
 from trireme_gateway.hop.hedge import HedgeTokens
@@ -123,6 +123,7 @@ class StageClient:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         """As `Hop.call`. Items have no side effects, so what a stream left unanswered is asked elsewhere.
 
@@ -135,6 +136,7 @@ class StageClient:
             raise self._late()
         loop = asyncio.get_running_loop()
         call = HopCall((model, version), payloads, deadline, request_id, loop.create_future(), traceparent)
+        call.priority = priority
         self._begin(call, now)
         delay = min(self._learning.hedge_delay(call.key), deadline - now)
         call.patience = delay
@@ -183,11 +185,15 @@ class StageClient:
 
     # As owner of the endpoints
 
-    def finished(self, leg: Leg, now: float) -> None:
-        """A leg has all its answers."""
-        leg.call.legs.remove(leg)
-        if leg.sound:
-            self._learning.answered(leg.key, now - leg.started)
+    def finished(self, legs: Sequence[Leg], now: float) -> None:
+        """Legs that have all their answers; of each model version the longest wait is learnt."""
+        first: dict[Key, Leg] = {}
+        for leg in legs:
+            leg.call.legs.remove(leg)
+            if leg.sound:
+                first.setdefault(leg.key, leg)
+        for key, leg in first.items():
+            self._learning.answered(key, now - leg.started)
 
     def changed(self, endpoint: Endpoint) -> None:
         """An endpoint said what it can do, came, went, or is trusted again."""

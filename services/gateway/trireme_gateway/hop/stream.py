@@ -53,8 +53,8 @@ class StreamListener(Protocol):
     def spoke(self, now: float) -> None:
         """The endpoint said something."""
 
-    def finished(self, leg: Leg, now: float) -> None:
-        """A leg has all its answers."""
+    def finished(self, legs: Sequence[Leg], now: float) -> None:
+        """Legs that have all their answers since the last message, in the order in which they were sent."""
 
     def changed(self) -> None:
         """The endpoint's state is another one."""

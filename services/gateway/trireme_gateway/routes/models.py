@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from trireme_common.errors import Code, TriremeError
-from trireme_gateway.body import read_body
+from trireme_gateway.body import header, read_body
 from trireme_gateway.catalog import Route
 from trireme_gateway.items import (
     IMAGE_TASKS,
@@ -101,7 +101,8 @@ async def predict_raw(
     files in one multipart body answer `results`, each with its own error where it failed."""
     body = await read_body(request, services.settings.max_body_bytes)
     route = services.catalog.resolve(model, version)
-    media_type = request.headers.get("content-type", "application/octet-stream").split(";")[0].strip().lower()
+    given = header(request, b"content-type") or "application/octet-stream"
+    media_type = given.split(";")[0].strip().lower()
     several = media_type == "multipart/form-data"
     if several:
         uploads = await read_uploads(request.headers, body)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from trireme_common.errors import Code, TriremeError
-from trireme_gateway.body import read_body
+from trireme_gateway.body import header, read_body
 from trireme_gateway.catalog import Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.items import (
@@ -42,7 +42,7 @@ async def predict_any(
     """`{"texts": [...]}` (1 to 100), `{"data": [numbers]}`, or multipart `file`. `model` picks
     another than the default of that kind."""
     body = await read_body(request, services.settings.max_body_bytes)
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if header(request, b"content-type").lower().startswith("multipart/form-data"):
         data = await _one_file(request, body)
         route = image_route(services, model, version)
         return await _single(services, route, encode_image(data), context)

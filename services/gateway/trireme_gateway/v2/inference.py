@@ -17,6 +17,8 @@ from trireme_gateway.v2.pipeline_tensors import decode_items, encode_answers
 from trireme_gateway.v2.requests import InferRequest, InferResponse
 from trireme_gateway.v2.signature import Signature, signature_of
 
+_MAX_PRIORITY = 2**32 - 1  # what an item can say; no model has as many levels
+
 
 class Backends(Protocol):
     """What of the gateway's services the protocol needs."""
@@ -35,6 +37,7 @@ async def infer(
     route = resolve(services.catalog, name, version)
     context.model, context.version = route.model, route.version
     _shorten(context, request.timeout_microseconds)
+    context.priority = min(request.priority, _MAX_PRIORITY)
     signature = signature_of(route)
     signature.check_outputs(request.outputs)
     counts = [output.classification for output in request.outputs]

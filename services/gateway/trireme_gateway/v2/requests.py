@@ -46,6 +46,11 @@ class InferRequest:
         """Time that the caller gives the request; 0 where it names none."""
         return whole_number(self.parameters, "timeout")
 
+    @property
+    def priority(self) -> int:
+        """Level among those that the model has, 1 the first to be served; 0 where the caller names none."""
+        return whole_number(self.parameters, "priority")
+
     def wants_binary(self, name: str) -> bool:
         """Whether an output goes back as bytes behind the JSON: its own parameter, else the request's."""
         for output in self.outputs:

@@ -12,19 +12,24 @@ from tests.support.catalogs import state, version
 from tests.support.stages import METHOD, EchoHandler, RunningStage, StateBoard, stage_server, until
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import State
+from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
 
 
 @asynccontextmanager
-async def client_of(addresses: Sequence[str], *, resolve_seconds: float = 60) -> AsyncIterator[StageClient]:
+async def client_of(
+    addresses: Sequence[str], *, resolve_seconds: float = 60, silence_seconds: float = 0.3
+) -> AsyncIterator[StageClient]:
     client = StageClient(
         "inference",
         METHOD,
         addresses,
         pending=lambda: Pending(max_in_flight=2, max_items=8),
         on_change=lambda: None,
-        policy=UpstreamPolicy(resolve_seconds=resolve_seconds),
+        policy=UpstreamPolicy(
+            resolve_seconds=resolve_seconds, outlier=OutlierPolicy(silence_seconds=silence_seconds)
+        ),
     )
     client.start()
     try:
@@ -43,7 +48,7 @@ async def test_calls_go_to_the_endpoint_with_the_least_work() -> None:
     async with (
         stage_server(busy) as first,
         stage_server(idle) as second,
-        client_of([first.address, second.address]) as client,
+        client_of([first.address, second.address], silence_seconds=60) as client,
     ):
         await until(lambda: len(client.states()) == 2)
         assert client.endpoints == 2
@@ -83,6 +88,15 @@ async def test_no_endpoint_for_the_version_is_an_answer_at_once() -> None:
 async def test_a_call_of_no_items_needs_no_endpoint() -> None:
     async with client_of([]) as client:
         assert (await client.call("echo", "1", [], soon(), "r")).outcomes == []
+
+
+async def test_an_item_says_its_priority() -> None:
+    echo = EchoHandler()
+    async with stage_server(echo) as stage, client_of([stage.address]) as client:
+        await until(lambda: len(client.states()) == 1)
+        await client.call("echo", "1", [b"a"], soon(), "r", priority=2)
+        await client.call("echo", "1", [b"b"], soon(), "r")
+    assert [item.priority for message in echo.messages for item in message] == [2, 0]
 
 
 async def test_fail_over_to_the_second_endpoint_loses_nothing() -> None:

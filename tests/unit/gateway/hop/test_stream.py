@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ class OneStream:
 
     def spoke(self, now: float) -> None: ...
 
-    def finished(self, leg: Leg, now: float) -> None: ...
+    def finished(self, legs: Sequence[Leg], now: float) -> None: ...
 
     def broke(self, legs: list[Leg]) -> None:
         for leg in legs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from tests.support.catalogs import state
@@ -22,7 +23,7 @@ POLICY = OutlierPolicy()
 class Owner:
     """Owner of endpoints that does nothing."""
 
-    def finished(self, leg: Leg, now: float) -> None: ...
+    def finished(self, legs: Sequence[Leg], now: float) -> None: ...
 
     def changed(self, endpoint: Endpoint) -> None: ...
 

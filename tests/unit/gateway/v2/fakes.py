@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State, TensorInfo
@@ -41,6 +40,7 @@ class FakeHop:
         deadline: float,
         request_id: str,
         traceparent: str = "",
+        priority: int = 0,
     ) -> HopAnswer:
         self.calls.append((model, version, len(payloads)))
         if self._wait is not None:
@@ -67,7 +67,7 @@ def preprocess(payload: bytes) -> bytes | TriremeError:
 def inference(payload: bytes) -> bytes | TriremeError:
     """Echoes INPUT0 as OUTPUT0, and passes on what comes from preprocess."""
     tensors = decode_tensors(payload)
-    return encode_tensors(replace(tensor, name=tensor.name.replace("INPUT", "OUTPUT")) for tensor in tensors)
+    return encode_tensors(tensor._replace(name=tensor.name.replace("INPUT", "OUTPUT")) for tensor in tensors)
 
 
 def postprocess(payload: bytes) -> bytes | TriremeError:

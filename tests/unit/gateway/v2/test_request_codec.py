@@ -89,6 +89,7 @@ def test_ids_outputs_and_parameters_are_read_and_unknown_keys_ignored() -> None:
     assert request.id == "seven"
     assert [output.classification for output in request.outputs] == [3, 0]
     assert request.timeout_microseconds == 5
+    assert request.priority == 1
 
 
 @pytest.mark.parametrize(

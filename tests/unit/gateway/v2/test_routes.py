@@ -236,6 +236,7 @@ async def test_a_large_tensor_passes() -> None:
         ({"inputs": [{**TEXT["inputs"][0], "data": ["good", " "]}]}, 400, "item 1: the text is blank"),
         ({**TEXT, "parameters": {"timeout": -1}}, 400, "'timeout' must be a whole number"),
         ({**TEXT, "parameters": {"timeout": 1}}, 504, "time was up"),
+        ({**TEXT, "parameters": {"priority": "high"}}, 400, "'priority' must be a whole number"),
         ({**TEXT, "outputs": [{"name": "absent"}]}, 400, "unexpected inference output 'absent'"),
     ],
 )
