@@ -1,0 +1,1 @@
+"""`trireme export`: a model of another framework as a checked ONNX version of the repository."""
