@@ -11,6 +11,7 @@ import typer
 from trireme_cli import __version__
 from trireme_cli.console import report_failure, write_line
 from trireme_cli.failure import EXIT_FAILURE, Failure
+from trireme_cli.lab_commands import add_lab_commands
 from trireme_cli.models.command import create_models_app
 from trireme_cli.predict.command import EXAMPLES as PREDICT_EXAMPLES
 from trireme_cli.predict.command import predict
@@ -54,6 +55,7 @@ def create_app() -> typer.Typer:
     app.command(epilog=UP_EXAMPLES)(up)
     app.command(epilog=PREDICT_EXAMPLES)(predict)
     app.add_typer(create_models_app())
+    add_lab_commands(app)
     return app
 
 

@@ -1,0 +1,44 @@
+"""The lab's commands: found where the lab is, and their arguments passed on as they are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trireme_cli.app import run
+from trireme_cli.failure import Failure
+from trireme_cli.lab_commands import MODULES, run_module
+
+
+def test_this_process_becomes_the_lab() -> None:
+    became: list[tuple[str, list[str]]] = []
+
+    run_module("optimize", ["m", "--json"], lambda path, arguments: became.append((path, arguments)))
+
+    assert became == [(sys.executable, [sys.executable, "-m", "trireme_lab.optimization", "m", "--json"])]
+
+
+def test_without_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "trireme_lab", raising=False)
+
+    with pytest.raises(Failure, match="needs the lab"):
+        run_module("export", [], lambda *_: None)
+
+
+@pytest.mark.parametrize("command", sorted(MODULES))
+def test_listed_with_the_others(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    assert f" {command} " in capsys.readouterr().out
+
+
+def test_help_and_exit_codes_are_those_of_the_lab() -> None:
+    def trireme(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "trireme_cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    shown, wrong = trireme("export", "--help"), trireme("export", "source")
+
+    assert (shown.returncode, "usage: trireme export" in shown.stdout) == (0, True)
+    assert (wrong.returncode, "--into" in wrong.stderr) == (2, True)
