@@ -129,43 +129,36 @@ class Loader:
     def _assemble(
         self, files: VersionFiles, tuner: Tuner, digest: str, behind: Mapping[Backend, WorkerSet]
     ) -> InferenceServable:
-        spec, version, backend = files.spec, str(files.version), tuner.backend
-        source = files.spec_file
-        inputs = _agreed("input", tuple(map(TensorInfo.of, spec.inputs)), backend.inputs, source)
-        outputs = _agreed("output", tuple(map(TensorInfo.of, spec.outputs)), backend.outputs, source)
-        outputs = labelled(files, outputs)
-        batchable = spec.batching.max_batch_size > 0 and batches(inputs, outputs)
-        signature = Signature(inputs, outputs, batchable)
-        notes = [*files.notes, *policy_notes(spec.batching)]
-        if spec.warmup:
-            warm = warm_up(files, backend, signature, notes)
-            if warm.problem:
-                signature = replace(signature, batchable=False)
-                notes.append(f"batching is off: {warm.problem}")
-            if warm.feed:
-                tuner.tune(signature, warm.feed)
-                backend, spec = tuner.backend, tuner.spec
-        if spec.batching.shape_buckets:
-            signature, problem = with_buckets(signature, backend, files)
+        draft = _drafted(files, tuner.backend)
+        if files.spec.warmup:
+            draft.try_out(files, tuner)
+        if draft.spec.batching.shape_buckets:
+            draft.signature, problem = with_buckets(draft.signature, tuner.backend, files)
             if problem:
-                notes.append(f"shape_buckets are off: {problem}")
-        if notes:
-            logger.warning("model_notes", model=spec.name, version=version, notes=notes)
-        workers = behind.get(backend)
+                draft.notes.append(f"shape_buckets are off: {problem}")
+        if draft.notes:
+            logger.warning("model_notes", model=draft.spec.name, version=files.version, notes=draft.notes)
+        return self._servable(files, tuner, draft, digest, behind.get(tuner.backend))
+
+    def _servable(
+        self, files: VersionFiles, tuner: Tuner, draft: _Draft, digest: str, workers: WorkerSet | None
+    ) -> InferenceServable:
+        spec, signature, backend = draft.spec, draft.signature, tuner.backend
+        version = str(files.version)
         run = batch_run(spec.name, backend, signature, workers)
         if workers is not None:
             workers.grow(spec.instances.count)
         batcher = self._batcher(spec, version, run, signature, tuner.curve)
         descriptor = replace(
             ModelDescriptor.of(spec, digest=digest, platform=backend.platform),
-            inputs=inputs,
-            outputs=outputs,
+            inputs=signature.inputs,
+            outputs=signature.outputs,
             max_batch_size=spec.batching.max_batch_size if signature.batchable else 0,
             config=config_json(files, signature),
         )
         return InferenceServable(
             descriptor,
-            "; ".join(notes),
+            "; ".join(draft.notes),
             signature,
             batcher,
             backend,
@@ -193,6 +186,35 @@ class Loader:
             observer=self._telemetry.observer(spec.name, version),
             name=f"{spec.name}-{version}",
         )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A version on its way to a servable; `notes` are what its status will say of it."""
+
+    spec: ModelSpec
+    signature: Signature
+    notes: list[str]
+
+    def try_out(self, files: VersionFiles, tuner: Tuner) -> None:
+        """Runs the model, and settles how it is run by what was measured. Raises SpecError."""
+        warm = warm_up(files, tuner.backend, self.signature, self.notes)
+        if warm.problem:
+            self.signature = replace(self.signature, batchable=False)
+            self.notes.append(f"batching is off: {warm.problem}")
+        if warm.feed:
+            tuner.tune(self.signature, warm.feed)
+            self.spec = tuner.spec
+
+
+def _drafted(files: VersionFiles, backend: Backend) -> _Draft:
+    """What the spec and the model file agree on. Raises SpecError where they do not."""
+    spec, source = files.spec, files.spec_file
+    inputs = _agreed("input", tuple(map(TensorInfo.of, spec.inputs)), backend.inputs, source)
+    outputs = _agreed("output", tuple(map(TensorInfo.of, spec.outputs)), backend.outputs, source)
+    outputs = labelled(files, outputs)
+    batchable = spec.batching.max_batch_size > 0 and batches(inputs, outputs)
+    return _Draft(spec, Signature(inputs, outputs, batchable), [*files.notes, *policy_notes(spec.batching)])
 
 
 def _agreed(
