@@ -61,9 +61,9 @@ async def test_every_text_is_answered_in_its_order(count: int) -> None:
 
 async def test_order_holds_although_windows_finish_in_another() -> None:
     class Uneven(FakeHop):
-        async def call(self, *arguments: object) -> object:  # type: ignore[override]
+        async def call(self, *arguments: object, **keywords: object) -> object:  # type: ignore[override]
             first = len(self.calls) == 0
-            answer = await super().call(*arguments)  # type: ignore[arg-type]
+            answer = await super().call(*arguments, **keywords)  # type: ignore[arg-type]
             await asyncio.sleep(0.03 if first else 0)
             return answer
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.tensors import decode_tensors
+from trireme_common.tensors import decode_tensors, encode_bytes
 from trireme_gateway.items import INPUT_OF_TASK, encode_image, encode_numbers, encode_text, item_bytes
+from trireme_protos.trireme.v1 import envelope_pb2
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -43,3 +44,16 @@ def test_lone_surrogates_are_refused() -> None:
     with pytest.raises(TriremeError) as refused:
         encode_text("\ud800")
     assert refused.value.code is Code.INVALID_ARGUMENT
+
+
+@given(data=st.binary(max_size=70_000))
+def test_a_picture_is_written_as_protobuf_writes_it(data: bytes) -> None:
+    tensor = envelope_pb2.Tensor(name="image", datatype="BYTES", shape=(1,), data=encode_bytes((data,)))
+    assert encode_image(data) == envelope_pb2.Tensors(tensors=(tensor,)).SerializeToString()
+
+
+@given(numbers=st.lists(st.floats(), max_size=300))
+def test_numbers_are_written_as_protobuf_writes_them(numbers: list[float]) -> None:
+    data = struct.pack(f"<{len(numbers)}d", *numbers)
+    tensor = envelope_pb2.Tensor(name="features", datatype="FP64", shape=(1, len(numbers)), data=data)
+    assert encode_numbers(numbers) == envelope_pb2.Tensors(tensors=(tensor,)).SerializeToString()

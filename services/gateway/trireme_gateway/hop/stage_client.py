@@ -85,6 +85,7 @@ class StageClient:
         self._closing = False
 
     def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._tasks = [
             asyncio.create_task(self._resolve_forever()),
             asyncio.create_task(self._tend_forever()),
@@ -134,7 +135,7 @@ class StageClient:
         now = time.monotonic()
         if now >= deadline:
             raise self._late()
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         call = HopCall((model, version), payloads, deadline, request_id, loop.create_future(), traceparent)
         call.priority = priority
         self._begin(call, now)
@@ -171,7 +172,7 @@ class StageClient:
         if call.future.done():
             return
         now = time.monotonic()
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         if now >= call.deadline - 0.001:
             call.future.set_exception(self._late())
         elif now > due + _LATE_SECONDS:  # this process was slow: what came meanwhile is to be read first
