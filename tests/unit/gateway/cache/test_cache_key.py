@@ -27,7 +27,7 @@ questions = st.fixed_dictionaries(
 
 
 def identity(question: dict[str, object]) -> str:
-    named = {name: value for name, value in question.items() if name != "parameters"}
+    named = sorted((name, repr(value)) for name, value in question.items() if name != "parameters")
     typed = sorted((name, repr(value)) for name, value in question["parameters"].items())  # type: ignore[attr-defined]
     return repr((named, typed))
 
