@@ -124,7 +124,7 @@ class Endpoint:
         for _ in range(len(legs) - len(sound)):
             self.outlier.failed()
         if sound:
-            self.pace.answered(now - sound[0].started, now)
+            self.pace.answered(now - min([leg.started for leg in sound]), now)
             was_out = self.outlier.ejected
             self.outlier.answered()
             if was_out:

@@ -188,13 +188,13 @@ class StageClient:
 
     def finished(self, legs: Sequence[Leg], now: float) -> None:
         """Legs that have all their answers; of each model version the longest wait is learnt."""
-        first: dict[Key, Leg] = {}
+        first: dict[Key, float] = {}
         for leg in legs:
             leg.call.legs.remove(leg)
-            if leg.sound:
-                first.setdefault(leg.key, leg)
-        for key, leg in first.items():
-            self._learning.answered(key, now - leg.started)
+            if leg.sound and leg.started < first.get(leg.key, now):
+                first[leg.key] = leg.started
+        for key, started in first.items():
+            self._learning.answered(key, now - started)
 
     def changed(self, endpoint: Endpoint) -> None:
         """An endpoint said what it can do, came, went, or is trusted again."""

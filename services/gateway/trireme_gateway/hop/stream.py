@@ -54,7 +54,7 @@ class StreamListener(Protocol):
         """The endpoint said something."""
 
     def finished(self, legs: Sequence[Leg], now: float) -> None:
-        """Legs that have all their answers since the last message, in the order in which they were sent."""
+        """Legs that have all their answers since the last message, in the order of their answers."""
 
     def changed(self) -> None:
         """The endpoint's state is another one."""
