@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -272,17 +273,22 @@ async def delay_proxy(port: int) -> AsyncIterator[str]:
                 writer.write(data)
                 await writer.drain()
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(cast("asyncio.Task[None]", asyncio.current_task()))
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(pump(reader, up_writer, delay=False), pump(up_reader, writer, delay=True))
 
+    connections: list[asyncio.Task[None]] = []
     proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0"
     finally:
         proxy.close()
-        await asyncio.sleep(0.1)
+        # Both ends hang up before this block is left; an answer that is still held back is let out first.
+        await asyncio.gather(*connections)
 
 
 class NaiveStore:
