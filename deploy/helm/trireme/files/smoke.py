@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+import urllib.parse
 
 TEXT = f"这家酒店非常好，服务热情 {time.time_ns()}"
 
@@ -32,9 +33,14 @@ def wait_until_ready(address, seconds=120):
         time.sleep(1)
 
 
+def path():
+    model = os.environ.get("TRIREME_SMOKE_MODEL")
+    return f"/predict?model={urllib.parse.quote(model)}" if model else "/predict"
+
+
 def main():
     connection = wait_until_ready(os.environ["TRIREME_SMOKE_ADDRESS"])
-    status, cache, body = ask(connection, "POST", "/predict", {"texts": [TEXT]})
+    status, cache, body = ask(connection, "POST", path(), {"texts": [TEXT]})
     if status != 200:
         sys.exit(f"/predict answered {status}: {body[:500]!r}")
     first = json.loads(body)["results"][0]
@@ -42,7 +48,7 @@ def main():
         sys.exit(f"/predict answered something odd: {first}")
     print(f"first answer: {first['label']} {first['confidence']:.3f}, x-cache: {cache}")
     # The connection is kept, so that the same pod answers: pods may cache each for itself.
-    status, cache, body = ask(connection, "POST", "/predict", {"texts": [TEXT]})
+    status, cache, body = ask(connection, "POST", path(), {"texts": [TEXT]})
     again = json.loads(body)["results"][0]
     if (status, cache) != (200, "hit") or again["label"] != first["label"]:
         sys.exit(f"the second answer is no cache hit: {status}, x-cache: {cache}, {again}")

@@ -8,7 +8,9 @@ The one definition of a service of the platform. Each takes a dict:
   env        what the chart itself sets; `values.env` wins
   stage      whether it is one of the three gRPC stages, which read the model repository
   startupSeconds  how long it may take to start
-  security   the container user (default 10001)
+  gpu        whether its pods get GPUs
+  signals    what its scaler looks at (_scaling.tpl)
+  secretVolumes   Secrets that are mounted: list of dict name, secretName, mountPath, keys
 */}}
 
 {{/* Maps merged from left to right, level by level; unlike mergeOverwrite it lets 0, false and "" win. */}}
@@ -79,9 +81,21 @@ labels:
 - name: shared-memory
   emptyDir: {medium: Memory, sizeLimit: {{ .values.sharedMemory }}}
 {{- end }}
-{{- if and .stage (eq .root.Values.model.source "pvc") }}
-- name: models
-  persistentVolumeClaim: {claimName: {{ .root.Values.model.pvc.claimName }}, readOnly: true}
+{{- if .stage }}
+# What operators ordered, such as a version that was put back, outlives a container.
+- name: state
+  emptyDir: {sizeLimit: 64Mi}
+{{- include "trireme.modelVolumes" . }}
+{{- end }}
+{{- range .secretVolumes }}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secretName }}
+    defaultMode: 0440
+    items:
+      {{- range .keys }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
 {{- end }}
 {{- end -}}
 
@@ -90,68 +104,62 @@ labels:
 {{- if .values.sharedMemory }}
 - {name: shared-memory, mountPath: /dev/shm}
 {{- end }}
-{{- if and .stage (eq .root.Values.model.source "pvc") }}
-- {name: models, mountPath: /models, readOnly: true}
+{{- if .stage }}
+- {name: state, mountPath: /var/lib/trireme}
+{{- include "trireme.modelMounts" . }}
+{{- end }}
+{{- range .secretVolumes }}
+- {name: {{ .name }}, mountPath: {{ .mountPath }}, readOnly: true}
 {{- end }}
 {{- end -}}
 
-{{- define "trireme.resources" -}}
-{{- $resources := deepCopy .values.resources -}}
-{{- if .gpu -}}
-{{- $limits := set ($resources.limits | default dict) .values.gpu.resourceName (int64 .values.gpu.count) -}}
-{{- $resources = set $resources "limits" $limits -}}
+{{/* The platform's variables, the fetch's where the stage follows it, and what the values say. */}}
+{{- define "trireme.podEnv" -}}
+{{- $parts := list (include "trireme.otelEnv" .root | fromYaml) .env (include "trireme.shutdownEnv" . | fromYaml) -}}
+{{- if include "trireme.follows" . -}}
+{{- $parts = concat $parts (list (include "trireme.fetchEnv" . | fromYaml) .root.Values.model.initFetch.env) -}}
 {{- end -}}
-{{- toYaml $resources -}}
+{{- include "trireme.merged" (append $parts .values.env) -}}
 {{- end -}}
 
-{{- define "trireme.scheduling" -}}
-{{- with .values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
+{{- define "trireme.otelEnv" -}}
+{{- with .Values.otel -}}
+{{- if .endpoint -}}
+TRIREME_OTEL_EXPORTER_ENDPOINT: {{ .endpoint | quote }}
+TRIREME_OTEL_SAMPLE_RATIO: {{ .sampleRatio }}
+K8S_POD_NAME:
+  fieldRef: {fieldPath: metadata.name}
+OTEL_RESOURCE_ATTRIBUTES: "k8s.namespace.name={{ $.Release.Namespace }},k8s.pod.name=$(K8S_POD_NAME)"
+{{- with .headersSecret }}
+OTEL_EXPORTER_OTLP_HEADERS:
+  secretKeyRef: {name: {{ . }}, key: headers}
 {{- end }}
-{{- with .values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- $tolerations := .values.tolerations | default list -}}
-{{- if .gpu -}}
-{{- $tolerations = append $tolerations (dict "key" .values.gpu.resourceName "operator" "Exists" "effect" "NoSchedule") -}}
-{{- end }}
-{{- with $tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-topologySpreadConstraints:
-  {{- include "trireme.spread" (include "trireme.componentSelector" .) | nindent 2 }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "trireme.pod" -}}
 {{- $shutdown := .values.shutdown -}}
-{{- $env := include "trireme.merged" (list .env (include "trireme.shutdownEnv" . | fromYaml) .values.env) | fromJson -}}
-serviceAccountName: {{ include "trireme.fullname" .root }}
-automountServiceAccountToken: false
-enableServiceLinks: false
-{{- with .root.Values.global.imagePullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
-{{- end }}
+{{ include "trireme.podBase" .root }}
 securityContext:
   {{- include "trireme.podSecurity" 10001 | nindent 2 }}
 terminationGracePeriodSeconds: {{ add (int64 $shutdown.preStopSeconds) (int64 $shutdown.drainSeconds) 10 }}
 {{ include "trireme.scheduling" . | trim }}
+{{- if and .stage (eq .root.Values.model.source "initFetch") }}
+initContainers:
+  {{- include "trireme.fetchContainer" . | nindent 2 }}
+{{- end }}
 containers:
   - name: {{ .component }}
-    image: {{ include "trireme.image" (dict "root" .root "image" .values.image "suffix" (ternary "-gpu" "" (.gpu | default false))) }}
+    image: {{ include "trireme.componentImage" . }}
     imagePullPolicy: {{ .values.image.pullPolicy }}
     securityContext:
       {{- include "trireme.containerSecurity" . | nindent 6 }}
     env:
-      {{- include "trireme.env" $env | trim | nindent 6 }}
+      {{- include "trireme.env" (include "trireme.podEnv" . | fromJson) | trim | nindent 6 }}
+    {{- if include "trireme.follows" . }}
+    {{- include "trireme.fetchSecrets" . | nindent 4 }}
+    {{- end }}
     ports:
       {{- range $name, $port := index (include "trireme.topology" . | fromYaml) .component "ports" }}
       - {name: {{ $name }}, containerPort: {{ int64 $port }}, protocol: TCP}
@@ -165,8 +173,18 @@ containers:
       {{- include "trireme.resources" . | nindent 6 }}
     volumeMounts:
       {{- include "trireme.volumeMounts" . | nindent 6 }}
+{{- if and .gpu (eq .values.gpu.mode "dra") }}
+resourceClaims:
+  - {name: gpu, resourceClaimTemplateName: {{ .name }}}
+{{- end }}
 volumes:
   {{- include "trireme.volumes" . | nindent 2 }}
+{{- end -}}
+
+{{/* Seconds after which a rollout counts as stuck: later than the start of a pod may take. */}}
+{{- define "trireme.progressSeconds" -}}
+{{- $fetch := and .stage (eq .root.Values.model.source "initFetch") -}}
+{{- add (int64 .startupSeconds) 300 (ternary (int64 .root.Values.model.initFetch.timeoutSeconds) 0 (not (not $fetch))) -}}
 {{- end -}}
 
 {{- define "trireme.deployment" -}}
@@ -175,11 +193,11 @@ kind: Deployment
 metadata:
   {{- include "trireme.metadata" . | nindent 2 }}
 spec:
-  {{- if ne (dig "autoscaling" "type" "none" .values) "hpa" }}
+  {{- if eq .values.autoscaling.type "none" }}
   replicas: {{ int64 .values.replicas }}
   {{- end }}
   revisionHistoryLimit: 5
-  progressDeadlineSeconds: {{ add (int64 .startupSeconds) 300 }}
+  progressDeadlineSeconds: {{ include "trireme.progressSeconds" . }}
   strategy:
     type: RollingUpdate
     # A GPU pod gets no second GPU for a moment: there the old one goes first.
@@ -202,7 +220,7 @@ spec:
 {{- end -}}
 
 {{/* Headless: the gateway asks for the addresses and balances by itself; one address would pin it to one pod. */}}
-{{- define "trireme.stageService" -}}
+{{- define "trireme.headlessService" -}}
 apiVersion: v1
 kind: Service
 metadata:
@@ -217,6 +235,10 @@ spec:
       targetPort: grpc
       protocol: TCP
       appProtocol: kubernetes.io/h2c
+    - name: metrics
+      port: {{ include "trireme.port" (dict "component" .component "port" "metrics") }}
+      targetPort: metrics
+      protocol: TCP
 {{- end -}}
 
 {{- define "trireme.pdb" -}}
@@ -232,37 +254,11 @@ spec:
       {{- include "trireme.componentSelector" . | nindent 6 }}
 {{- end -}}
 
-{{- define "trireme.hpa" -}}
-{{- if eq .values.autoscaling.type "hpa" -}}
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata:
-  {{- include "trireme.metadata" . | nindent 2 }}
-spec:
-  scaleTargetRef:
-    apiVersion: apps/v1
-    kind: Deployment
-    name: {{ .name }}
-  minReplicas: {{ int64 .values.autoscaling.minReplicas }}
-  maxReplicas: {{ int64 .values.autoscaling.maxReplicas }}
-  metrics:
-    - type: ContainerResource
-      containerResource:
-        name: cpu
-        container: {{ .component }}
-        target:
-          type: Utilization
-          averageUtilization: {{ int64 .values.autoscaling.targetCPU }}
-  behavior:
-    scaleDown:
-      stabilizationWindowSeconds: 300
-{{- end -}}
-{{- end -}}
-
 {{/* What the chart tells each stage. Argument: dict component. */}}
 {{- define "trireme.stageEnv" -}}
 {{- $prefix := printf "TRIREME_%s" (upper .component) -}}
 TRIREME_MODELS_DIR: /models
+TRIREME_STATE_DIR: /var/lib/trireme
 {{ $prefix }}_PORT: {{ include "trireme.port" (dict "component" .component "port" "grpc") }}
 {{ $prefix }}_METRICS_PORT: {{ include "trireme.port" (dict "component" .component "port" "metrics") }}
 {{- end -}}

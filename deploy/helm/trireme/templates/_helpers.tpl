@@ -1,6 +1,9 @@
-{{/* Base of all names: at most 36 characters, so that every suffix fits into 63. */}}
+{{/* Base of all names: begins with a letter, as Services must, and has at most 36 characters, so that every suffix fits into 63. */}}
 {{- define "trireme.fullname" -}}
 {{- $name := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name)) -}}
+{{- if regexMatch "^[0-9]" $name -}}
+{{- $name = printf "r-%s" $name -}}
+{{- end -}}
 {{- if gt (len $name) 36 -}}
 {{- printf "%s-%s" ($name | trunc 27 | trimSuffix "-") (sha256sum $name | trunc 8) -}}
 {{- else -}}
@@ -58,6 +61,7 @@ runAsNonRoot: true
 runAsUser: {{ int64 . }}
 runAsGroup: {{ int64 . }}
 fsGroup: {{ int64 . }}
+fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
@@ -82,11 +86,33 @@ preStop:
   {{- end }}
 {{- end -}}
 
+{{/* Pods of one service over zones and nodes. Argument: dict selector, spread. */}}
 {{- define "trireme.spread" -}}
+{{- range $key, $topology := dict "host" "kubernetes.io/hostname" "zone" "topology.kubernetes.io/zone" }}
 - maxSkew: 1
-  topologyKey: kubernetes.io/hostname
-  whenUnsatisfiable: ScheduleAnyway
+  topologyKey: {{ $topology }}
+  whenUnsatisfiable: {{ index $.spread $key }}
+  # Pods of the version that goes do not push those of the next one aside.
+  matchLabelKeys: [pod-template-hash]
   labelSelector:
     matchLabels:
-      {{- . | nindent 6 }}
+      {{- $.selector | nindent 6 }}
+{{- end }}
+{{- end -}}
+
+{{- define "trireme.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "trireme.fullname" .) -}}
+{{- end -}}
+
+{{/* What all pods say, of whatever service. Argument: the root. */}}
+{{- define "trireme.podBase" -}}
+serviceAccountName: {{ include "trireme.serviceAccount" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
 {{- end -}}

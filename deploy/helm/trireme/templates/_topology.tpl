@@ -1,12 +1,12 @@
 {{/*
 The one table of who may call whom. NetworkPolicies and the addresses that the gateway gets come from here.
   ports    of the component
-  calls    which port of which component it calls
+  calls    which port of which component it calls; `self` are pods of its own, and only where pools may have no pod
 */}}
 {{- define "trireme.topology" -}}
 gateway:
   ports: {http: 8080, grpc: 8081, metrics: 9090}
-  calls: {preprocess: grpc, inference: grpc, postprocess: grpc, cache: redis}
+  calls: {preprocess: grpc, inference: grpc, postprocess: grpc, cache: redis, self: metrics}
 preprocess:
   ports: {grpc: 50051, metrics: 9090}
   calls: {}
@@ -47,30 +47,47 @@ smoke:
 
 {{/* The components that this release runs, as a YAML list. */}}
 {{- define "trireme.components" -}}
-{{- $all := list "gateway" "preprocess" "inference" "postprocess" "smoke" -}}
+{{- $all := list "gateway" "preprocess" "inference" "postprocess" -}}
+{{- if .Values.smoke.enabled }}{{ $all = append $all "smoke" }}{{ end -}}
 {{- if eq .Values.cache.mode "embedded" }}{{ $all = append $all "cache" }}{{ end -}}
 {{- toJson $all -}}
 {{- end -}}
 
+{{/* Numbers of the ports of other components that one calls in this release, by component. Argument: dict root, component. */}}
+{{- define "trireme.calls" -}}
+{{- $table := include "trireme.topology" . | fromYaml -}}
+{{- $components := include "trireme.components" .root | fromJsonArray -}}
+{{- $found := dict -}}
+{{- range $callee, $port := index $table .component "calls" -}}
+{{- if and (eq $callee "self") (include "trireme.idlePools" $.root | fromJsonArray) -}}
+{{- $callee = $.component -}}
+{{- end -}}
+{{- if has $callee $components -}}
+{{- $found = set $found $callee (index $table $callee "ports" $port) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
 {{/* Who may come in: the callers of the table, and whom the values let in. Argument: dict root, component. */}}
 {{- define "trireme.ingressRules" -}}
-{{- $table := include "trireme.topology" . | fromYaml -}}
-{{- $ports := index $table .component "ports" -}}
+{{- $ports := index (include "trireme.topology" . | fromYaml) .component "ports" -}}
+{{- $policy := .root.Values.networkPolicy -}}
 {{- range $caller := include "trireme.components" .root | fromJsonArray | sortAlpha }}
-{{- with index $table $caller "calls" $.component }}
+{{- with index (include "trireme.calls" (dict "root" $.root "component" $caller) | fromJson) $.component }}
 - from:
     - podSelector:
         matchLabels:
           {{- include "trireme.selector" (dict "root" $.root "component" $caller) | nindent 10 }}
   ports:
-    - {protocol: TCP, port: {{ index $ports . | int64 }}}
+    - {protocol: TCP, port: {{ int64 . }}}
 {{- end }}
 {{- end }}
 {{- if eq .component "gateway" }}
 # Callers: the namespace, and whom the values let in.
 - from:
     - podSelector: {}
-    {{- with .root.Values.networkPolicy.gatewayFrom }}
+    {{- with $policy.gatewayFrom }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   ports:
@@ -80,7 +97,14 @@ smoke:
 {{- if $ports.metrics }}
 - from:
     - podSelector: {}
-    {{- with .root.Values.networkPolicy.metricsFrom }}
+    {{- if .root.Values.monitoring.serviceMonitors.enabled }}
+    {{- include "trireme.namespacePeer" $policy.monitoringNamespace | nindent 4 }}
+    {{- end }}
+    {{- if and (eq .component "gateway") (include "trireme.idlePools" .root | fromJsonArray) }}
+    # KEDA asks for what is held and in flight.
+    {{- include "trireme.namespacePeer" $policy.kedaNamespace | nindent 4 }}
+    {{- end }}
+    {{- with $policy.metricsFrom }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   ports:
@@ -88,29 +112,61 @@ smoke:
 {{- end }}
 {{- end -}}
 
-{{/* Where a component may go: the callees of the table, and DNS where it calls at all. Argument: dict root, component. */}}
+{{- define "trireme.namespacePeer" -}}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ . | quote }}
+{{- end -}}
+
+{{/* Where a component may go: the callees of the table, what the values name outside, and DNS where it calls at all.
+     Argument: dict root, component. */}}
 {{- define "trireme.egressRules" -}}
-{{- $table := include "trireme.topology" . | fromYaml -}}
-{{- $components := include "trireme.components" .root | fromJsonArray -}}
-{{- $calls := index $table .component "calls" -}}
+{{- $calls := include "trireme.calls" . | fromJson -}}
+{{- $outside := include "trireme.outside" . | fromJsonArray -}}
 {{- range $callee, $port := $calls }}
-{{- if has $callee $components }}
 - to:
     - podSelector:
         matchLabels:
           {{- include "trireme.selector" (dict "root" $.root "component" $callee) | nindent 10 }}
   ports:
-    - {protocol: TCP, port: {{ index $table $callee "ports" $port | int64 }}}
+    - {protocol: TCP, port: {{ int64 $port }}}
 {{- end }}
-{{- end }}
-{{- if and (eq .component "gateway") (eq .root.Values.cache.mode "external") }}
+{{- range $outside }}
 - ports:
-    - {protocol: TCP, port: {{ int64 .root.Values.cache.external.port }}}
+    {{- range .ports }}
+    - {protocol: TCP, port: {{ int64 . }}}
+    {{- end }}
+  {{- with .to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end }}
-{{- if $calls }}
+{{- if or $calls $outside }}
 # Names: a resolver may stand anywhere, and long answers come over TCP.
 - ports:
     - {protocol: UDP, port: 53}
     - {protocol: TCP, port: 53}
 {{- end }}
+{{- end -}}
+
+{{/* What a component calls outside the release: list of dict ports, to. Argument: dict root, component. */}}
+{{- define "trireme.outside" -}}
+{{- $values := .root.Values -}}
+{{- $found := list -}}
+{{- if and (eq .component "gateway") (eq $values.cache.mode "external") -}}
+{{- $found = append $found (dict "ports" $values.cache.external.ports "to" $values.cache.external.egressTo) -}}
+{{- end -}}
+{{- if and (has .component (list "preprocess" "inference" "postprocess")) (eq $values.model.source "initFetch") -}}
+{{- $found = append $found (dict "ports" $values.model.initFetch.egressPorts "to" $values.model.initFetch.egressTo) -}}
+{{- end -}}
+{{- if and $values.otel.endpoint (not (has .component (list "cache" "smoke"))) -}}
+{{- $found = append $found (dict "ports" (list (include "trireme.otelPort" .root)) "to" $values.otel.egressTo) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
+{{/* Port of the collector's URL; what its scheme has where it names none. */}}
+{{- define "trireme.otelPort" -}}
+{{- $url := urlParse .Values.otel.endpoint -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end -}}

@@ -2,5 +2,6 @@
 {{- define "trireme.postprocess" -}}
 {{- $values := include "trireme.merged" (list .Values.defaults .Values.postprocess) | fromJson -}}
 {{- $env := include "trireme.stageEnv" (dict "component" "postprocess") | fromYaml -}}
-{{- dict "component" "postprocess" "name" (printf "%s-postprocess" (include "trireme.fullname" .)) "values" $values "env" $env "stage" true "startupSeconds" 300 | toJson -}}
+{{- $signals := include "trireme.serviceSignals" (dict "root" . "component" "postprocess" "values" $values) | fromJson -}}
+{{- dict "component" "postprocess" "name" (printf "%s-postprocess" (include "trireme.fullname" .)) "values" $values "env" $env "stage" true "startupSeconds" 300 "signals" $signals | toJson -}}
 {{- end -}}
