@@ -25,6 +25,8 @@ class Vector:
     """Values of a regression, or an embedding."""
 
     values: list[float]
+    tokens: int = 0
+    """That the model read for it; 0 where they were not counted."""
 
 
 Answer = Classification | Vector
@@ -36,7 +38,7 @@ def decode_answer(payload: bytes) -> Answer:
         message = postprocess_pb2.Answer.FromString(payload)
         match message.WhichOneof("kind"):
             case "vector":
-                return Vector(list(message.vector.values))
+                return Vector(list(message.vector.values), message.tokens)
             case "classification":
                 return _classification(message.classification)
     except (DecodeError, ValueError) as error:

@@ -47,6 +47,15 @@ def encode_numbers(numbers: Sequence[float]) -> bytes:
     return _payload("features", "FP64", (1, len(numbers)), struct.pack(f"<{len(numbers)}d", *numbers))
 
 
+def encode_tokens(ids: Sequence[int]) -> bytes:
+    """Payload of one text's token ids. Raises TriremeError(INVALID_ARGUMENT) for one beyond 64 bits."""
+    try:
+        data = struct.pack(f"<{len(ids)}q", *ids)
+    except struct.error as error:
+        raise TriremeError(Code.INVALID_ARGUMENT, "a token id is too large for a 64-bit integer") from error
+    return _payload("tokens", "INT64", (len(ids),), data)
+
+
 def item_bytes(payload: bytes) -> int:
     """Bytes of the item itself in a payload of this module: of the text, the picture, or the numbers."""
     tensor = envelope_pb2.Tensors.FromString(payload).tensors[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from trireme_common.stage_state import ModelDescriptor
 from trireme_common.steps import Assets, Chain
 from trireme_common.tensors import Array, Tensor, dtype_of
 from trireme_preprocess.steps import VOCABULARY
+from trireme_preprocess.steps.tokens import Tokenize
+
+TOKENS = "tokens"
+"""Name of an item that holds the ids of a text's tokens."""
 
 # What the first step of a task receives: text, bytes of a picture, or numbers.
 KIND_OF_TASK = {
@@ -28,19 +33,26 @@ class Preprocessor:
 
     notes = ""
 
-    def __init__(self, spec: ModelSpec, chain: Chain, descriptor: ModelDescriptor) -> None:
+    def __init__(
+        self, spec: ModelSpec, chain: Chain, descriptor: ModelDescriptor, tokens_chain: Chain | None = None
+    ) -> None:
+        """`tokens_chain` is what of `chain` is left for a text that comes as token ids, if it may."""
         self.descriptor = descriptor
         self._kind = KIND_OF_TASK[spec.task]
         self.heavy = self._kind == "bytes"
         """Whether a small item may be much work: a picture of few bytes can have many pixels."""
         self._chain = chain
+        self._tokens_chain = tokens_chain
         self._inputs = [(tensor.name, dtype_of(tensor.datatype)) for tensor in spec.inputs]
         features = spec.inputs[0].shape[-1]
         self._features = features if self._kind == "numbers" and features > 0 else None
 
     def __call__(self, item: Tensor) -> list[Tensor]:
         """The model's inputs for one item, batch dimension 1 first. Raises ItemError."""
-        value = self._chain(self._value(item))
+        if (item.datatype == "BYTES") == (self._kind == "numbers"):
+            value = self._of_tokens(item)
+        else:
+            value = self._chain(self._value(item))
         if not isinstance(value, dict):
             value = {self._inputs[0][0]: value}
         return [Tensor.of(name, self._input(value, name, dtype)) for name, dtype in self._inputs]
@@ -56,8 +68,6 @@ class Preprocessor:
 
     def _value(self, item: Tensor) -> Any:
         """The item as the first step takes it."""
-        if (item.datatype == "BYTES") == (self._kind == "numbers"):
-            raise ItemError(Code.INVALID_ARGUMENT, f"the model takes {self._kind}, not {item.datatype}")
         if self._kind == "numbers":
             return self._numbers(item.array())
         array = item.array()
@@ -70,6 +80,19 @@ class Preprocessor:
         if not text.strip():
             raise ItemError(Code.BLANK_TEXT, "the text is blank")
         return text
+
+    def _of_tokens(self, item: Tensor) -> Any:
+        """What the chain makes of a text's token ids, the only item of another kind than the model's."""
+        if self._kind != "text" or item.name != TOKENS:
+            raise ItemError(Code.INVALID_ARGUMENT, f"the model takes {self._kind}, not {item.datatype}")
+        if self._tokens_chain is None:
+            raise ItemError(
+                Code.INVALID_ARGUMENT, "the model takes no token ids: its steps have no `tokenize`"
+            )
+        ids = item.array().ravel()
+        if ids.dtype.kind not in "iu":
+            raise ItemError(Code.INVALID_ARGUMENT, f"token ids are integers, not {item.datatype}")
+        return self._tokens_chain(ids)
 
     def _numbers(self, array: Array) -> Array:
         numbers = array.ravel().astype(np.float64)
@@ -115,9 +138,15 @@ def load(files: VersionFiles) -> Preprocessor | PassThrough:
         )
     if chain.gives in ("text", "bytes"):
         raise SpecError(f"the preprocess steps give {chain.gives}; the last one must give tensors or numbers")
-    preprocessor = Preprocessor(files.spec, chain, descriptor)
+    preprocessor = Preprocessor(files.spec, chain, descriptor, _after_text(chain, steps))
     _try_out(preprocessor, files.spec, kind)
     return preprocessor
+
+
+def _after_text(chain: Chain, steps: Sequence[tuple[str, dict[str, Any]]]) -> Chain | None:
+    """The chain from its tokenizer on; None where it has none."""
+    at = next((at for at, (name, _) in enumerate(steps) if name == Tokenize.name), None)
+    return None if at is None else Chain(chain.functions[at:], chain.gives)
 
 
 def _with_limits(name: str, parameters: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from trireme_common.errors import Code, ItemError, SpecError, TriremeError
 from trireme_common.repository import VersionFiles, scan
 from trireme_common.tensors import Tensor, decode_tensors, encode_bytes, encode_tensors
 from trireme_preprocess.bootstrap import run
-from trireme_preprocess.preprocessor import PassThrough, load
+from trireme_preprocess.preprocessor import PassThrough, Preprocessor, load
 
 TABULAR = """\
 name: m
@@ -147,3 +148,38 @@ def test_an_item_is_one_tensor(tmp_path: Path) -> None:
         assert refused.value.code is Code.INVALID_ARGUMENT
     with pytest.raises(TriremeError):
         run(preprocessor, b"\xff\xff")
+
+
+TOKENS = """\
+name: m
+task: text-embedding
+inputs: [{name: input_ids, datatype: INT64, shape: [-1, -1]}]
+outputs: [{name: y, datatype: FP32, shape: [-1, 2]}]
+preprocess:
+  - normalize_text
+  - tokenize: {outputs: [input_ids], pad_to_multiple: 1}
+"""
+
+
+def tokens(*ids: int) -> Tensor:
+    return Tensor.of("tokens", np.array(ids))
+
+
+def test_token_ids_enter_the_chain_at_its_tokenizer(tmp_path: Path) -> None:
+    files = version(tmp_path, TOKENS)
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "good": 1, "bad": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(files.directory / "tokenizer.json"))
+    preprocessor = load(files)
+    (of_ids,) = preprocessor(tokens(1, 2))
+    assert [of_ids] == preprocessor(text(b" good  bad "))
+    assert refusal(preprocessor, tokens(1, 3)) is Code.INVALID_ARGUMENT
+    assert refusal(preprocessor, Tensor.of("tokens", np.array([1.0]))) is Code.INVALID_ARGUMENT
+    assert refusal(preprocessor, Tensor.of("features", np.array([1]))) is Code.INVALID_ARGUMENT
+
+
+def test_token_ids_are_refused_where_there_are_no_tokens(tmp_path: Path) -> None:
+    preprocessor = load(version(tmp_path, TEXT))
+    assert isinstance(preprocessor, Preprocessor)
+    with pytest.raises(ItemError, match="tokenize"):
+        preprocessor(tokens(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from trireme_common.errors import Code, ItemError, SpecError
 from trireme_common.steps import Assets, Chain
 from trireme_preprocess.steps import VOCABULARY
+from trireme_preprocess.steps.token_ids import TokenFrame
 
 ANY_TEXT = st.text(st.characters(), max_size=200)  # lone surrogates and controls among it
 GRAMS = ["好", "不好", "酒店", "不", "a", "ab"]
@@ -163,3 +164,59 @@ class TestTokenize:
         tensors = chain(version, "tokenize", max_length=32, pad_to_multiple=8)(text)
         assert len(tensors["input_ids"]) in (8, 16, 24, 32)
         assert tensors["attention_mask"][0] == 1
+
+
+class TestTokenIds:
+    OUTPUTS: ClassVar = ["input_ids", "attention_mask", "token_type_ids"]
+
+    def ids(self, version: Path, *ids: int, **parameters: Any) -> dict[str, np.ndarray]:
+        found = chain(version, "tokenize", outputs=self.OUTPUTS, pad_to_multiple=4, **parameters)(
+            np.array(ids)
+        )
+        assert isinstance(found, dict)
+        return found
+
+    @pytest.mark.parametrize("given", [(2, 0), (1, 2, 0)])
+    def test_are_what_their_text_is_with_and_without_special_tokens(
+        self, version: Path, given: tuple[int, ...]
+    ) -> None:
+        of_text = chain(version, "tokenize", outputs=self.OUTPUTS, pad_to_multiple=4)("good bad")
+        of_ids = self.ids(version, *given)
+        assert list(of_ids) == list(of_text)
+        for name, tensor in of_text.items():
+            np.testing.assert_array_equal(of_ids[name], tensor)
+            assert of_ids[name].dtype == tensor.dtype
+
+    def test_between_two_special_tokens(self, version: Path) -> None:
+        tokenizer = Tokenizer.from_file(str(version / "tokenizer.json"))
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS]:1 $A:0 [PAD]:1", special_tokens=[("[CLS]", 1), ("[PAD]", 3)]
+        )
+        frame = TokenFrame(tokenizer)
+        whole = tokenizer.encode("good good")
+        assert (whole.ids, whole.type_ids) == ([1, 2, 2, 3], [1, 0, 0, 1])
+        for ids in ([2, 2], whole.ids):
+            framed = frame.around(np.array(ids), None)
+            assert (framed.ids, framed.type_ids) == (whole.ids, whole.type_ids)
+        assert frame.around(np.array([2, 2, 2]), 3).ids == [1, 2, 3]
+
+    @pytest.mark.parametrize("unknown", [4, -1, 2**32, 2**63 - 1])
+    def test_an_id_that_the_tokenizer_does_not_have_is_named(self, version: Path, unknown: int) -> None:
+        with pytest.raises(ItemError, match=rf"token id {unknown} at 1 ") as caught:
+            self.ids(version, 2, unknown)
+        assert caught.value.code is Code.INVALID_ARGUMENT
+
+    def test_what_is_cut_off_is_not_looked_at(self, version: Path) -> None:
+        assert self.ids(version, 2, 2, 999, max_length=3)["input_ids"].tolist() == [1, 2, 2]
+
+    def test_special_tokens_alone_are_blank(self, version: Path) -> None:
+        with pytest.raises(ItemError) as caught:
+            self.ids(version, 1)
+        assert caught.value.code is Code.BLANK_TEXT
+
+    def test_too_many_are_cut_or_refused_like_a_text(self, version: Path) -> None:
+        assert self.ids(version, 2, 2, 2, 2, max_length=3)["input_ids"].tolist() == [1, 2, 2]
+        for ids in ([2, 2, 2], [2] * 1000):
+            with pytest.raises(ItemError, match="takes 3") as caught:
+                self.ids(version, *ids, max_length=3, long_text="refuse")
+            assert caught.value.code is Code.TEXT_TOO_LONG

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from trireme_protos.trireme.v1 import envelope_pb2 as trireme_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrireme/v1/postprocess.proto\x12\ntrireme.v1\x1a\x19trireme/v1/envelope.proto\"l\n\x06\x41nswer\x12\x34\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1a.trireme.v1.ClassificationH\x00\x12$\n\x06vector\x18\x02 \x01(\x0b\x32\x12.trireme.v1.VectorH\x00\x42\x06\n\x04kind\"i\n\x0e\x43lassification\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x15\n\rprobabilities\x18\x05 \x03(\x01\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x01\x32L\n\x12PostprocessService\x12\x36\n\x07Process\x12\x14.trireme.v1.Envelope\x1a\x11.trireme.v1.Reply(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrireme/v1/postprocess.proto\x12\ntrireme.v1\x1a\x19trireme/v1/envelope.proto\"|\n\x06\x41nswer\x12\x34\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1a.trireme.v1.ClassificationH\x00\x12$\n\x06vector\x18\x02 \x01(\x0b\x32\x12.trireme.v1.VectorH\x00\x12\x0e\n\x06tokens\x18\x03 \x01(\rB\x06\n\x04kind\"i\n\x0e\x43lassification\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x15\n\rprobabilities\x18\x05 \x03(\x01\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x01\x32L\n\x12PostprocessService\x12\x36\n\x07Process\x12\x14.trireme.v1.Envelope\x1a\x11.trireme.v1.Reply(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trireme.v1.postprocess_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ANSWER']._serialized_start=71
-  _globals['_ANSWER']._serialized_end=179
-  _globals['_CLASSIFICATION']._serialized_start=181
-  _globals['_CLASSIFICATION']._serialized_end=286
-  _globals['_VECTOR']._serialized_start=288
-  _globals['_VECTOR']._serialized_end=312
-  _globals['_POSTPROCESSSERVICE']._serialized_start=314
-  _globals['_POSTPROCESSSERVICE']._serialized_end=390
+  _globals['_ANSWER']._serialized_end=195
+  _globals['_CLASSIFICATION']._serialized_start=197
+  _globals['_CLASSIFICATION']._serialized_end=302
+  _globals['_VECTOR']._serialized_start=304
+  _globals['_VECTOR']._serialized_end=328
+  _globals['_POSTPROCESSSERVICE']._serialized_start=330
+  _globals['_POSTPROCESSSERVICE']._serialized_end=406
 # @@protoc_insertion_point(module_scope)

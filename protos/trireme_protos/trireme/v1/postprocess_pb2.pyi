@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Answer(_message.Message):
-    __slots__ = ("classification", "vector")
+    __slots__ = ("classification", "vector", "tokens")
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     classification: Classification
     vector: Vector
-    def __init__(self, classification: _Optional[_Union[Classification, _Mapping]] = ..., vector: _Optional[_Union[Vector, _Mapping]] = ...) -> None: ...
+    tokens: int
+    def __init__(self, classification: _Optional[_Union[Classification, _Mapping]] = ..., vector: _Optional[_Union[Vector, _Mapping]] = ..., tokens: _Optional[int] = ...) -> None: ...
 
 class Classification(_message.Message):
     __slots__ = ("index", "label", "confidence", "labels", "probabilities")

@@ -24,12 +24,12 @@ from trireme_gateway.items import (
 from trireme_gateway.json_body import parse_json
 from trireme_gateway.prediction import predict
 from trireme_gateway.presenters import item_object, json_response, prediction, status_of
-from trireme_gateway.routes.openapi import ERRORS, INSTANCES, RAW_ITEM
+from trireme_gateway.routes.openapi import INSTANCES, ITEM_ERRORS, RAW_ITEM
 from trireme_gateway.routes.predict import check_numbers, check_text
 from trireme_gateway.services import ContextDep, ServicesDep
 from trireme_gateway.uploads import read_uploads
 
-router = APIRouter(prefix="/v1/models", tags=["models"], responses=ERRORS)
+router = APIRouter(prefix="/v1/models", tags=["models"], responses=ITEM_ERRORS)
 
 
 @router.get("", summary="Models that can be asked now")

@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from trireme_common.errors import SpecError
 from trireme_common.steps import Assets, StepFunction
 from trireme_preprocess.steps.limits import TextLimit
+from trireme_preprocess.steps.token_ids import Encoded, TokenFrame
 
 Output = Literal["input_ids", "attention_mask", "token_type_ids"]
 
@@ -21,7 +22,8 @@ _PAD_TOKENS = ("[PAD]", "<pad>", "<|endoftext|>")
 
 class Tokenize(TextLimit):
     """Token ids of the text with the tokenizer's special tokens, as tensors [L] named like the
-    outputs asked for. Padding has the tokenizer's padding id and attention 0."""
+    outputs asked for. Padding has the tokenizer's padding id and attention 0. A caller may send the
+    tokenizer's ids in place of a text, with or without the special tokens: then the chain begins here."""
 
     name: ClassVar[str] = "tokenize"
     takes: ClassVar[tuple[str, ...]] = ("text",)
@@ -47,25 +49,36 @@ class Tokenize(TextLimit):
         padding_id = _padding_id(tokenizer)
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        if self.long_text == "truncate":
-            tokenizer.enable_truncation(self.max_length)
-        dtype = _DTYPES[self.datatype]
+        frame = TokenFrame(tokenizer)
+        most = self.max_length if self.long_text == "truncate" else None
+        if most is not None:
+            tokenizer.enable_truncation(most)
 
-        def apply(text: str) -> dict[str, np.ndarray]:
-            encoding = tokenizer.encode(_sound(self.cut(text, self.max_characters)))
-            count = len(encoding.ids)
-            if count > self.max_length:
-                self.refuse(f"the text has {count} tokens, the model takes {self.max_length}")
-            padded = max(1, math.ceil(count / self.pad_to_multiple)) * self.pad_to_multiple
-            length = min(padded, self.max_length)
-            tensors: dict[str, np.ndarray] = {}
-            for output in self.outputs:
-                tensor = np.full(length, padding_id if output == "input_ids" else 0, dtype)
-                tensor[:count] = _column(encoding, output)
-                tensors[output] = tensor
-            return tensors
+        def apply(item: str | np.ndarray) -> dict[str, np.ndarray]:
+            encoded: Encoded
+            if isinstance(item, str):
+                encoded = tokenizer.encode(_sound(self.cut(item, self.max_characters)))
+            else:
+                if len(item) > self.max_length + frame.size:
+                    self.refuse(f"the text has {len(item)} tokens, the model takes {self.max_length}")
+                encoded = frame.around(item, most)
+            return self._tensors(encoded, padding_id)
 
         return apply
+
+    def _tensors(self, encoded: Encoded, padding_id: int) -> dict[str, np.ndarray]:
+        """The outputs asked for, padded. Raises ItemError(TEXT_TOO_LONG) where told to refuse."""
+        count = len(encoded.ids)
+        if count > self.max_length:
+            self.refuse(f"the text has {count} tokens, the model takes {self.max_length}")
+        padded = max(1, math.ceil(count / self.pad_to_multiple)) * self.pad_to_multiple
+        length = min(padded, self.max_length)
+        tensors: dict[str, np.ndarray] = {}
+        for output in self.outputs:
+            tensor = np.full(length, padding_id if output == "input_ids" else 0, _DTYPES[self.datatype])
+            tensor[:count] = _column(encoded, output)
+            tensors[output] = tensor
+        return tensors
 
     def _load(self, assets: Assets) -> Tokenizer:
         path = assets.path(self.tokenizer)
@@ -75,10 +88,10 @@ class Tokenize(TextLimit):
             raise SpecError(f"asset {self.tokenizer!r} is not a tokenizer: {error}") from error
 
 
-def _column(encoding: Encoding, output: Output) -> list[int]:
+def _column(encoded: Encoded, output: Output) -> list[int]:
     if output == "input_ids":
-        return list(encoding.ids)
-    return list(encoding.attention_mask if output == "attention_mask" else encoding.type_ids)
+        return encoded.ids
+    return encoded.attention_mask if output == "attention_mask" else encoded.type_ids
 
 
 def _padding_id(tokenizer: Tokenizer) -> int:
