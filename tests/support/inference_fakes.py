@@ -13,7 +13,7 @@ from trireme_common.errors import Code
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference.backend import RunError
-from trireme_inference.observer import BatchReport
+from trireme_inference.observer import BatchReport, Served
 from trireme_inference.requests import Answer, Request
 from trireme_inference.signature import Signature
 
@@ -85,12 +85,16 @@ class Recorder:
     """An observer that keeps what it was told."""
 
     reports: list[BatchReport] = field(default_factory=list)
+    wholes: list[Served] = field(default_factory=list)
     failed: list[Code] = field(default_factory=list)
 
     def batch(self, report: BatchReport) -> None:
         self.reports.append(report)
 
-    def failures(self, code: Code, count: int) -> None:
+    def served(self, served: Served) -> None:
+        self.wholes.append(served)
+
+    def failures(self, code: Code, count: int, seconds: float) -> None:
         self.failed.extend([code] * count)
 
 

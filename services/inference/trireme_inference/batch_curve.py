@@ -29,18 +29,18 @@ def measure_curve(
 ) -> dict[int, float]:
     """Seconds of one run of 1, 2, 4, ... and `most_rows` rows, the least of several runs each.
 
-    The rows are the first of `feed`, repeated. Every size is run once beforehand, since a runtime prepares
-    itself for a new shape, and three times before the next, since other work on the machine only ever adds
-    to a time; what is left goes to passes over all sizes. A size that is not expected to fit into what is
-    left of `budget_seconds` of measured runs is not run, nor is any larger one; one row always is. Stops at
-    a size that the model fails on.
+    The rows are the first of `feed`, repeated; a model without a batch takes `feed` as it is. Every size is
+    run once beforehand, since a runtime prepares itself for a new shape, and three times before the next,
+    since other work on the machine only ever adds to a time; what is left goes to passes over all sizes. A
+    size that is not expected to fit into what is left of `budget_seconds` of measured runs is not run, nor
+    is any larger one; one row always is. Stops at a size that the model fails on.
     """
     curve: dict[int, float] = {}
     left = budget_seconds
     for rows in _order(most_rows):
         if curve and _expected(curve, rows) > left:
             continue
-        batch = {name: np.repeat(array[:1], rows, axis=0) for name, array in feed.items()}
+        batch = _of_rows(feed, rows) if signature.batchable else feed
         try:
             if rows not in curve:
                 backend.run(batch, signature.fetch)
@@ -52,6 +52,10 @@ def measure_curve(
         left -= seconds
         curve[rows] = min(seconds, curve.get(rows, math.inf))
     return curve
+
+
+def _of_rows(feed: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    return {name: np.repeat(array[:1], rows, axis=0) for name, array in feed.items()}
 
 
 def _order(most: int) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from trireme_common.errors import Code
 from trireme_common.tracing import Span, wall_ns
 from trireme_inference.loader import Telemetry
-from trireme_inference.observer import BatchReport, Observer
+from trireme_inference.observer import BatchReport, Observer, Served
 from trireme_inference.requests import Answer
 from trireme_inference.tuning import Curve
 
@@ -43,8 +43,11 @@ class TracedObserver:
         if members:
             self._record(report, members)
 
-    def failures(self, code: Code, count: int) -> None:
-        self._inner.failures(code, count)
+    def served(self, served: Served) -> None:
+        self._inner.served(served)
+
+    def failures(self, code: Code, count: int, seconds: float) -> None:
+        self._inner.failures(code, count, seconds)
 
     def _record(self, report: BatchReport, members: Sequence[Span]) -> None:
         begun = min(answer.request.arrived + answer.queue_seconds for answer in report.answers)

@@ -21,7 +21,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_inference.batch_policy import Policy
 from trireme_inference.batch_queue import Batch, BatchQueue
 from trireme_inference.deadlines import DeadlineHeap
-from trireme_inference.observer import BatchReport, Observer, Silent
+from trireme_inference.observer import BatchReport, Observer, Silent, served_by
 from trireme_inference.requests import Answer, Request, Sink
 from trireme_inference.slicing import cut
 from trireme_inference.worker_pool import WorkerPool
@@ -74,7 +74,7 @@ class Batcher:
         self._pump_scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
-        self._closing = False
+        self._closing = self._cut = False
         self._empty = asyncio.Event()
 
     @property
@@ -93,7 +93,8 @@ class Batcher:
             elif request.rows <= self._max_rows:
                 self._enqueue(request)
             else:
-                for piece in cut(request, self._max_rows):
+                self._cut = True
+                for piece in cut(request, self._max_rows, self._told_whole):
                     self._enqueue(piece)
         if refused:
             self._deliver(refused)
@@ -217,8 +218,8 @@ class Batcher:
             if request.parts:
                 request.parts = ()
             by_sink.setdefault(request.sink, []).append(answer)
-            if answer.error is not None:
-                self._observer.failures(answer.error.code, 1)
+            if answer.error is not None and not request.part:
+                self._observer.failures(answer.error.code, 1, time.monotonic() - request.arrived)
         for sink, theirs in by_sink.items():
             sink.deliver(theirs)
 
@@ -243,21 +244,29 @@ class Batcher:
         self._pump()
 
     def _report(self, batch: Batch[Request], answers: list[Answer]) -> None:
-        now = time.monotonic()
         good = [answer for answer in answers if answer.error is None and not answer.request.answered]
+        whole = [answer for answer in good if not answer.request.part] if self._cut else good
+        complete = len(good) == len(batch.requests)
         self._observer.batch(
             BatchReport(
                 reason=batch.reason,
                 batch_rows=batch.rows,
-                requests=len(good),
-                rows=sum(answer.request.rows for answer in good),
+                served=served_by(whole, time.monotonic()),
+                rows=batch.rows if complete else sum([answer.request.rows for answer in good]),
                 oldest_wait_seconds=answers[0].queue_seconds,
-                queue_seconds=sum(answer.queue_seconds for answer in good),
-                total_seconds=sum(now - answer.request.arrived for answer in good),
                 compute_seconds=answers[0].compute_seconds,
+                runs=dict.fromkeys([answer.run for answer in answers if answer.run is not None]),
                 answers=answers,
             )
         )
+
+    def _told_whole(self, answer: Answer) -> None:
+        """Counts a request that was cut, now that it is answered."""
+        now = time.monotonic()
+        if answer.error is None:
+            self._observer.served(served_by([answer], now))
+        else:
+            self._observer.failures(answer.error.code, 1, now - answer.request.arrived)
 
 
 def _error(code: Code) -> TriremeError:

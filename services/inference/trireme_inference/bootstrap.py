@@ -21,11 +21,13 @@ from trireme_common.tracing import NO_TRACER, Tracer, open_tracer
 from trireme_inference import oip_servicer
 from trireme_inference.backend import Opener, OpenOptions
 from trireme_inference.batch_trace import TracedTelemetry
+from trireme_inference.device_metrics import DeviceMetrics
 from trireme_inference.devices import gpu_count, resolve_device
 from trireme_inference.isolation import Isolation, Limits
 from trireme_inference.loader import Loader, Machine, Telemetry
 from trireme_inference.memory_metrics import MemoryMetrics
 from trireme_inference.metrics import InferenceMetrics
+from trireme_inference.nvml import Nvml
 from trireme_inference.oip_servicer import OipServicer
 from trireme_inference.onnx_backend import open_onnx
 from trireme_inference.preview import preview
@@ -33,6 +35,7 @@ from trireme_inference.runtimes import with_cuda
 from trireme_inference.servable import InferenceServable
 from trireme_inference.servicer import InferenceHandler
 from trireme_inference.settings import InferenceSettings
+from trireme_inference.statistics import Statistics
 from trireme_inference.torch_backend import open_torch
 from trireme_inference.worker_metrics import WorkerMetrics
 
@@ -48,8 +51,11 @@ async def serve(settings: InferenceSettings, stop: asyncio.Event) -> None:
     """Serves until `stop` is set. Raises SettingsError for a device or an address that is not there."""
     async with open_tracer("inference", settings) as tracer:
         with closing(build_isolation(settings, REGISTRY)) as isolation:
-            store = build_store(settings, machine(settings), REGISTRY, isolation, tracer)
-            await serve_stage(settings, store, build_server(settings, store, tracer), stop)
+            statistics = Statistics()
+            DeviceMetrics(REGISTRY, Nvml)
+            store = build_store(settings, machine(settings), REGISTRY, isolation, tracer, statistics)
+            server = build_server(settings, store, statistics, isolation, tracer)
+            await serve_stage(settings, store, server, stop)
 
 
 def machine(settings: InferenceSettings) -> Machine:
@@ -92,9 +98,10 @@ def build_store(
     registry: CollectorRegistry,
     isolation: Isolation,
     tracer: Tracer = NO_TRACER,
+    statistics: Statistics | None = None,
 ) -> ModelStore[InferenceServable]:
     """The store of this process's running event loop."""
-    telemetry: Telemetry = InferenceMetrics(registry)
+    telemetry: Telemetry = InferenceMetrics(registry, statistics)
     if tracer.enabled:
         telemetry = TracedTelemetry(telemetry)
     loader = Loader(BACKENDS, lent, telemetry, asyncio.get_running_loop(), isolation)
@@ -112,11 +119,20 @@ def build_store(
 
 
 def build_server(
-    settings: InferenceSettings, store: ModelStore[InferenceServable], tracer: Tracer = NO_TRACER
+    settings: InferenceSettings,
+    store: ModelStore[InferenceServable],
+    statistics: Statistics,
+    isolation: Isolation,
+    tracer: Tracer = NO_TRACER,
 ) -> GrpcServer:
     """The stream and the Open Inference Protocol on one port. Raises SettingsError where it is taken."""
     stream = StageServicer(InferenceHandler(store), store, tracer, "inference")
-    protocol = OipServicer(store, default_timeout_seconds=settings.oip_timeout_seconds)
+    protocol = OipServicer(
+        store,
+        default_timeout_seconds=settings.oip_timeout_seconds,
+        statistics=statistics,
+        worker_bytes=isolation.bytes_of,
+    )
     return GrpcServer(
         settings.host,
         settings.port,

@@ -4,14 +4,16 @@ again in halves, until the request that makes it fail stands alone."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.tensors import Array
 from trireme_common.tracing import log_ids
+from trireme_inference import run_clock
 from trireme_inference.backend import Backend, RunError
-from trireme_inference.requests import Answer, Request
+from trireme_inference.requests import Answer, Request, RunTimes
 from trireme_inference.signature import Signature, Stack
 from trireme_inference.workers.worker import WorkerLost
 
@@ -49,7 +51,8 @@ class Execution:
             return []
         try:
             stack = self._stage(alive) if self._stage is not None else None
-            outputs = self._backend.run(self._signature.feed(alive, stack), self._signature.fetch)
+            feed = self._signature.feed(alive, stack)
+            outputs, began, ended = self._run(feed)
             pieces = self._signature.split(outputs, alive)
         except WorkerLost:
             raise
@@ -60,11 +63,20 @@ class Execution:
             ]
         except Exception as error:  # a runtime may raise anything; the batch is taken apart
             return self._take_apart(alive, error, started)
-        seconds = self._clock() - started
+        now = self._clock()
+        rows = sum([request.rows for request in alive])
+        run = RunTimes(rows, began - started, ended - began, now - ended)
+        seconds = now - started
         return [
-            Answer(request, parts, shapes, None, started - request.arrived, seconds)
+            Answer(request, parts, shapes, None, started - request.arrived, seconds, run)
             for request, (parts, shapes) in zip(alive, pieces, strict=True)
         ]
+
+    def _run(self, feed: Mapping[str, Array]) -> tuple[list[Array], float, float]:
+        """The outputs, and when the model began and ended."""
+        began = self._clock()
+        outputs = self._backend.run(feed, self._signature.fetch)
+        return outputs, *run_clock.told(began, self._clock())
 
     def _take_apart(self, batch: list[Request], error: Exception, started: float) -> list[Answer]:
         if len(batch) > 1:

@@ -43,7 +43,7 @@ class WorkerTelemetry(Protocol):
     def counts(self, model: str, version: str) -> WorkerCounts: ...
 
     def watch(self, model: str, version: str, workers: WorkerSet) -> Callable[[], None]:
-        """Reads the memory of the processes when asked for metrics, until the returned function is called."""
+        """Reads what the processes take when asked for metrics, until the returned function is called."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Isolation:
         self._spawners: dict[str, Spawner] = {}
         self._survived: set[tuple[str, str, str]] = set()
         self._open: WeakSet[WorkerSet] = WeakSet()
+        self._serving: dict[tuple[str, str], WorkerSet] = {}
 
     def kind(self, files: VersionFiles, options: OpenOptions) -> Kind:
         """What model.yaml says, else the service's setting, else what was measured to be best (ADR 6)."""
@@ -87,8 +88,24 @@ class Isolation:
         return opener(files.directory, options)
 
     def watch(self, model: str, version: str, workers: WorkerSet | None) -> Callable[[], None]:
-        """Shows the memory of a version's processes, until the returned function is called."""
-        return (lambda: None) if workers is None else self._telemetry.watch(model, version, workers)
+        """Shows what a version's processes take, until the returned function is called."""
+        if workers is None:
+            return lambda: None
+        self._serving[model, version] = workers
+        forget_shown = self._telemetry.watch(model, version, workers)
+
+        def forget() -> None:
+            # The version may be loaded again before its first load is gone.
+            if self._serving.get((model, version)) is workers:
+                del self._serving[model, version]
+            forget_shown()
+
+        return forget
+
+    def bytes_of(self, model: str, version: str) -> int:
+        """Memory that the processes of a version share with nobody; 0 where it has none."""
+        workers = self._serving.get((model, version))
+        return workers.private_bytes() if workers is not None else 0
 
     def nurseries(self) -> list[int]:
         """Process ids of those that fork workers."""

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trireme_common.errors import Code
 from trireme_inference.batch_policy import CloseReason
-from trireme_inference.requests import Answer
+from trireme_inference.requests import Answer, RunTimes
+
+
+class Served(NamedTuple):
+    """Requests that were answered well. Seconds are summed over them: five requests that share a run of one
+    second have computed for five."""
+
+    requests: int = 0
+    queue_seconds: float = 0.0
+    total_seconds: float = 0.0
+    """From arrival to answer."""
+    input_seconds: float = 0.0
+    infer_seconds: float = 0.0
+    output_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """One batch that came back from the device. Requests and rows count good answers alone."""
+    """One batch that came back from the device."""
 
     reason: CloseReason
     batch_rows: int
     """Rows with which the batch was closed."""
-    requests: int
+    served: Served
+    """Without slices of longer requests, which are told by `Observer.served` when they are whole."""
     rows: int
+    """Of good answers, slices included."""
     oldest_wait_seconds: float
-    queue_seconds: float
-    """Sum over the requests."""
-    total_seconds: float
-    """From arrival to answer, summed over the requests."""
     compute_seconds: float
+    runs: Iterable[RunTimes] = ()
+    """Those that went well: one, or several where the batch was taken apart."""
     answers: Sequence[Answer] = ()
     """All of them, good and bad, not yet delivered."""
 
@@ -35,7 +48,11 @@ class Observer(Protocol):
 
     def batch(self, report: BatchReport) -> None: ...
 
-    def failures(self, code: Code, count: int) -> None: ...
+    def served(self, served: Served) -> None:
+        """A request that was longer than a batch was answered well."""
+
+    def failures(self, code: Code, count: int, seconds: float) -> None:
+        """`count` requests failed, `seconds` after they arrived, summed over them."""
 
 
 class Silent:
@@ -43,4 +60,29 @@ class Silent:
 
     def batch(self, report: BatchReport) -> None: ...
 
-    def failures(self, code: Code, count: int) -> None: ...
+    def served(self, served: Served) -> None: ...
+
+    def failures(self, code: Code, count: int, seconds: float) -> None: ...
+
+
+def served_by(answers: Sequence[Answer], now: float) -> Served:
+    """The sum over good answers that are about to be delivered. `now`: seconds of the monotonic clock."""
+    if not answers:
+        return Served()
+    count = len(answers)
+    runs = [answer.run for answer in answers]
+    waited = sum([answer.queue_seconds for answer in answers])
+    total = count * now - sum([answer.request.arrived for answer in answers])
+    run = runs[0]
+    if run is not None and runs.count(run) == count:  # one run for all, as nearly always
+        computed = count * run.input_seconds, count * run.infer_seconds, count * run.output_seconds
+        return Served(count, waited, total, *computed)
+    known = [run for run in runs if run is not None]
+    return Served(
+        count,
+        waited,
+        total,
+        sum([run.input_seconds for run in known]),
+        sum([run.infer_seconds for run in known]),
+        sum([run.output_seconds for run in known]),
+    )

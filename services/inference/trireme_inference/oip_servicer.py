@@ -1,4 +1,5 @@
-"""The Open Inference Protocol beside the stream: its six calls, on the same port and scheduler."""
+"""The Open Inference Protocol beside the stream: its six calls and Triton's statistics, on the same port
+and scheduler."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from trireme_common import __version__
-from trireme_common.errors import TriremeError
+from trireme_common.errors import Code, TriremeError
 from trireme_common.grpc_status import STATUS
 from trireme_common.model_spec import INFERENCE_SUFFIX
 from trireme_common.stage_state import ModelVersion, StageState, State
@@ -21,6 +22,8 @@ from trireme_common.tensors import Tensor
 from trireme_inference.converters import check_requested, infer_inputs, infer_response, priority
 from trireme_inference.requests import Answer, Request
 from trireme_inference.servable import InferenceServable
+from trireme_inference.statistics import Statistics, VersionStatistics
+from trireme_inference.statistics_converters import model_statistics
 from trireme_protos.inference import grpc_service_pb2 as oip
 
 logger = structlog.get_logger(__name__)
@@ -78,15 +81,27 @@ class _Ready:
 
 
 class OipServicer:
-    """Handlers take bytes and parse them here: bytes that are no such message are INVALID_ARGUMENT."""
+    """Handlers take bytes and parse them here: bytes that are no such message are INVALID_ARGUMENT.
 
-    def __init__(self, models: Models, *, default_timeout_seconds: float) -> None:
+    `worker_bytes` tells the memory of a version's own processes, 0 where it has none.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        *,
+        default_timeout_seconds: float,
+        statistics: Statistics,
+        worker_bytes: Callable[[str, str], int] = lambda model, version: 0,
+    ) -> None:
         self._models = models
+        self._statistics = statistics
+        self._worker_bytes = worker_bytes
         self._default_timeout_seconds = default_timeout_seconds
         self._ready = _Ready()
 
     def handler(self) -> grpc.GenericRpcHandler[bytes, bytes]:
-        """Handler of all six calls, to register with a grpc.aio server."""
+        """Handler of all calls, to register with a grpc.aio server."""
         calls: dict[str, tuple[type[Message], Callable[..., Awaitable[Message]]]] = {
             "ServerLive": (oip.ServerLiveRequest, self._server_live),
             "ServerReady": (oip.ServerReadyRequest, self._server_ready),
@@ -94,6 +109,7 @@ class OipServicer:
             "ModelReady": (oip.ModelReadyRequest, self._model_ready),
             "ModelMetadata": (oip.ModelMetadataRequest, self._model_metadata),
             "ModelInfer": (oip.ModelInferRequest, self._model_infer),
+            "ModelStatistics": (oip.ModelStatisticsRequest, self._model_statistics),
         }
         return grpc.method_handlers_generic_handler(
             SERVICE,
@@ -151,6 +167,37 @@ class OipServicer:
             for info, shape, part in zip(signature.outputs, answer.shapes, answer.parts, strict=True)
         ]
         return infer_response(request, version, outputs)
+
+    async def _model_statistics(self, request: oip.ModelStatisticsRequest, context: Context) -> Message:
+        known = self._statistics.all()
+        response = oip.ModelStatisticsResponse()
+        for entry in self._asked(request.name, request.version):
+            counts = known.get((entry.name, entry.version)) or VersionStatistics()
+            shown = entry.name if not request.name else request.name
+            memory = self._worker_bytes(entry.name, entry.version)
+            response.model_stats.append(model_statistics(shown, entry.version, counts, memory))
+        return response
+
+    def _asked(self, name: str, version: str) -> list[ModelVersion]:
+        """READY versions, oldest first: all of a model or the one that is named, or all of all models.
+
+        Raises TriremeError in the words of Triton.
+        """
+        state = self._models.state
+        if not name:
+            ready = [entry for entry in state.models if entry.state is State.READY]
+            return sorted(ready, key=lambda entry: (entry.name, int(entry.version)))
+        found = self._ready.of(state, _model(name))
+        if not found:
+            known = any(entry.name == _model(name) for entry in state.models)
+            code = Code.MODEL_NOT_READY if known else Code.MODEL_NOT_FOUND
+            raise TriremeError(code, f"requested model '{name}' is not available")
+        chosen = [entry for entry in reversed(found) if version in ("", entry.version)]
+        if not chosen:
+            raise TriremeError(
+                Code.MODEL_NOT_FOUND, f"requested model version is not available for model '{name}'"
+            )
+        return chosen
 
     async def _find(self, name: str, version: str) -> tuple[str, InferenceServable]:
         model = _model(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import onnxruntime
 from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
+from trireme_inference import run_clock
 from trireme_inference.backend import OpenOptions, RunError
 from trireme_inference.devices import free_gpu_bytes, require_room
+from trireme_inference.onnx_bfloat16 import run_with_bfloat16
 from trireme_inference.onnx_scan import check_external_data
 from trireme_inference.pinned_memory import PinnedMemory
 
@@ -36,6 +39,7 @@ _DATATYPES = {
     "tensor(float16)": "FP16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
+    "tensor(bfloat16)": "BF16",
     "tensor(string)": "BYTES",
 }
 _NODE = re.compile(r"while running (\w{1,64}) node")
@@ -53,15 +57,22 @@ class OnnxBackend:
         self.inputs = tuple(_info(node) for node in session.get_inputs())
         self.outputs = tuple(_info(node) for node in session.get_outputs())
         self._texts = frozenset(info.name for info in self.inputs if info.datatype == "BYTES")
+        tensors = (*self.inputs, *self.outputs)
+        self._bfloat16 = frozenset(info.name for info in tensors if info.datatype == "BF16")
 
     def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
         if self._texts:
             feed = {
                 name: _to_text(name, array) if name in self._texts else array for name, array in feed.items()
             }
+        outputs: Sequence[Array]
         try:
-            if self._staging is None:
+            if self._bfloat16:
+                outputs = run_with_bfloat16(self._session, feed, fetch, self._bfloat16)
+            elif self._staging is None:
+                began = time.monotonic()
                 outputs = self._session.run(fetch, feed)
+                run_clock.tell(began, time.monotonic())
             else:
                 outputs = self._run_bound(feed, fetch, self._staging)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
@@ -80,7 +91,9 @@ class OnnxBackend:
             binding.bind_cpu_input(name, array if array.dtype == np.object_ else staging.copy(name, array))
         for name in fetch:
             binding.bind_output(name)
-        self._session.run_with_iobinding(binding)
+        began = time.monotonic()
+        self._session.run_with_iobinding(binding)  # the copy to the device is part of it
+        run_clock.tell(began, time.monotonic())
         outputs: Sequence[Array] = binding.copy_outputs_to_cpu()
         return outputs
 
@@ -114,7 +127,10 @@ def open_onnx(directory: Path, options: OpenOptions) -> OnnxBackend:
                 f"device {options.device}: ONNX Runtime could not start {provider}; its libraries are "
                 "missing, or too old for the driver"
             )
-    return OnnxBackend(session, options.device)
+    backend = OnnxBackend(session, options.device)
+    if {"BF16", "BYTES"} <= {info.datatype for info in (*backend.inputs, *backend.outputs)}:
+        raise SpecError(f"{path}: ONNX Runtime's Python cannot run a model with both bfloat16 and strings")
+    return backend
 
 
 def _session_options(options: OpenOptions) -> Any:

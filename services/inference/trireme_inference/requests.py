@@ -52,12 +52,28 @@ class Request:
     """Where the request is traced."""
     priority: int = 0
     """1 is the most important; 0, or a level that the model does not have, is the model's middle level."""
+    part: bool = False
+    """A slice of a longer request, which is counted as a whole when its last slice is answered."""
     answered: bool = field(default=False, init=False)
     """Set once an answer is under way to the sink; a later one is dropped."""
 
     def gone(self, now: float) -> bool:
         """True where the request must not reach the device."""
         return self.answered or self.caller.cancelled or self.deadline <= now
+
+
+@dataclass(slots=True, eq=False)
+class RunTimes:
+    """Where the time of one good run was spent, in seconds; one for all the requests that it served."""
+
+    rows: int
+    input_seconds: float = 0.0
+    """From the instance's start on the batch to the model's: requests joined, padded, brought to the
+    worker process and to the device."""
+    infer_seconds: float = 0.0
+    """The model."""
+    output_seconds: float = 0.0
+    """From the model's end: outputs brought back and split among the requests."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,3 +87,5 @@ class Answer:
     error: TriremeError | None = None
     queue_seconds: float = 0.0
     compute_seconds: float = 0.0
+    run: RunTimes | None = None
+    """The run that it came from, or all runs of its slices in one; None where it failed."""

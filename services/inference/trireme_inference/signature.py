@@ -171,8 +171,7 @@ def _check_tensor(info: TensorInfo, tensor: Tensor) -> None:
     count = math.prod(shape)
     dtype = dtype_of(info.datatype)
     if dtype is None:
-        got = len(decode_bytes(info.name, tensor.data))
-        unit, want = "BYTES elements", count
+        got, unit, want = _count_texts(info, tensor), "BYTES elements", count
     else:
         got, unit, want = len(tensor.data), "bytes of data", count * dtype.itemsize
     if got != want:
@@ -184,6 +183,18 @@ def _check_tensor(info: TensorInfo, tensor: Tensor) -> None:
         raise TriremeError(
             Code.INVALID_ARGUMENT, f"input '{info.name}': an element of BOOL is the byte 0 or 1"
         )
+
+
+def _count_texts(info: TensorInfo, tensor: Tensor) -> int:
+    """Elements of BYTES, which have to be text: it is all that ONNX's strings can be here."""
+    elements = decode_bytes(info.name, tensor.data)
+    try:
+        b"\0".join(elements).decode()  # a character cut short does not go on behind the zero
+    except UnicodeDecodeError as error:
+        raise TriremeError(
+            Code.INVALID_ARGUMENT, f"input '{info.name}': the model takes UTF-8 text"
+        ) from error
+    return len(elements)
 
 
 def _cut(output: Array, rows: Sequence[int]) -> list[bytes | memoryview]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import decode_bytes, dtype_of, encode_bytes
-from trireme_inference.requests import Answer, Request
+from trireme_inference.requests import Answer, Request, RunTimes
+
+Told = Callable[[Answer], None]
 
 
 class _Gather:
     """Caller and sink of the slices; answers the whole request once all have come, or one has failed."""
 
-    def __init__(self, whole: Request, count: int) -> None:
+    def __init__(self, whole: Request, count: int, told: Told) -> None:
         self._whole = whole
+        self._told = told
         self._answers: dict[int, Answer] = {}
         self._count = count
         self._order: dict[Request, int] = {}
@@ -40,15 +43,19 @@ class _Gather:
 
     def _finish(self, answer: Answer) -> None:
         self._whole.answered = True
+        self._told(answer)
         self._whole.sink.deliver([answer])
 
 
-def cut(request: Request, max_rows: int) -> list[Request]:
-    """Requests of at most `max_rows` rows each that answer `request` together; itself where it fits."""
+def cut(request: Request, max_rows: int, told: Told = lambda _: None) -> list[Request]:
+    """Requests of at most `max_rows` rows each that answer `request` together; itself where it fits.
+
+    `told` hears the answer to the whole before its sink does.
+    """
     if request.rows <= max_rows:
         return [request]
     starts = range(0, request.rows, max_rows)
-    gather = _Gather(request, len(starts))
+    gather = _Gather(request, len(starts), told)
     columns = [
         _cut_part(info.name, info.datatype, part, request.rows, max_rows)
         for info, part in zip(request.signature.inputs, request.parts, strict=True)
@@ -56,7 +63,7 @@ def cut(request: Request, max_rows: int) -> list[Request]:
     slices = []
     for start, parts in zip(starts, zip(*columns, strict=True), strict=True):
         rows = min(max_rows, request.rows - start)
-        piece = replace(request, parts=parts, rows=rows, caller=gather, sink=gather, context=None)
+        piece = replace(request, parts=parts, rows=rows, caller=gather, sink=gather, context=None, part=True)
         gather.expect(piece)
         slices.append(piece)
     request.parts = ()
@@ -86,4 +93,14 @@ def _concatenate(whole: Request, answers: Sequence[Answer]) -> Answer:
         shapes,
         queue_seconds=min(answer.queue_seconds for answer in answers),
         compute_seconds=sum(answer.compute_seconds for answer in answers),
+        run=_all_runs(whole.rows, [answer.run for answer in answers if answer.run is not None]),
+    )
+
+
+def _all_runs(rows: int, runs: Sequence[RunTimes]) -> RunTimes:
+    return RunTimes(
+        rows,
+        sum(run.input_seconds for run in runs),
+        sum(run.infer_seconds for run in runs),
+        sum(run.output_seconds for run in runs),
     )

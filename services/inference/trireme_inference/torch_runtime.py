@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch.export.passes import move_to_device_pass
 from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
+from trireme_inference import run_clock
 from trireme_inference.backend import OpenOptions, RunError
 from trireme_inference.cuda_graphs import CudaGraphs, to_pinned
 
@@ -66,7 +68,10 @@ class TorchBackend:
         try:
             with torch.inference_mode():
                 host = [self._host(info, feed[info.name]) for info in self.inputs]
+                began = time.monotonic()
+                # On a GPU the copies there and back are part of it: they run in its stream.
                 answers = self._on_cpu(host) if self._device.type == "cpu" else self._on_gpu(host)
+                run_clock.tell(began, time.monotonic())
         except torch.OutOfMemoryError as error:
             raise RunError("the device has too little memory left for this batch") from error
         except Exception as error:  # a model may raise anything, and torch's own errors share no base

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from trireme_inference.workers.worker_set import WorkerCounts
@@ -19,6 +19,9 @@ class Processes(Protocol):
 
     def resident_bytes(self) -> Mapping[int, int]:
         """Memory of each, by its number."""
+
+    def cpu_seconds(self) -> Mapping[int, float]:
+        """What each has computed since it was started."""
 
 
 class WorkerMetrics(Collector):
@@ -41,7 +44,7 @@ class WorkerMetrics(Collector):
         return _Counts(self, model, version)
 
     def watch(self, model: str, version: str, workers: Processes) -> Callable[[], None]:
-        """Reads the memory of the processes at every scrape, until the returned function is called."""
+        """Reads what the processes take at every scrape, until the returned function is called."""
         self._workers[workers] = (model, version)
 
         def forget() -> None:
@@ -50,16 +53,24 @@ class WorkerMetrics(Collector):
         return forget
 
     def collect(self) -> Iterator[Metric]:
-        """Memory of each process, for the registry."""
-        gauge = GaugeMetricFamily(
+        """Memory and computing time of each process, for the registry."""
+        memory = GaugeMetricFamily(
             "trireme_inference_worker_resident_bytes",
             "Resident memory of a worker process, what it shares with others included.",
             labels=[*_LABELS, "instance"],
         )
+        computed = CounterMetricFamily(
+            "trireme_inference_worker_cpu_seconds",
+            "Seconds that a worker process has computed; a process started in its place begins at 0.",
+            labels=[*_LABELS, "instance"],
+        )
         for workers, labels in list(self._workers.items()):
             for number, resident in workers.resident_bytes().items():
-                gauge.add_metric([*labels, str(number)], resident)
-        yield gauge
+                memory.add_metric([*labels, str(number)], resident)
+            for number, seconds in workers.cpu_seconds().items():
+                computed.add_metric([*labels, str(number)], seconds)
+        yield memory
+        yield computed
 
 
 class _Counts:

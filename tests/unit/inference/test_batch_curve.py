@@ -1,6 +1,7 @@
 """Measuring a batch curve on a clock of our own."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,19 @@ def measure(backend: Paced, most_rows: int, budget_seconds: float = 1.0) -> dict
 def test_every_size_is_measured_without_its_first_run() -> None:
     curve = measure(Paced(0.001), 12)
     assert curve == pytest.approx({1: 0.001, 2: 0.002, 4: 0.004, 8: 0.008, 12: 0.012})
+
+
+def test_a_model_without_a_batch_runs_what_it_is_given() -> None:
+    fed: list[Array] = []
+
+    class Scalar(Paced):
+        def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
+            fed.append(feed["x"])
+            return [feed["x"]]
+
+    alone = replace(SIGNATURE, batchable=False)
+    measure_curve(Scalar(0), alone, {"x": np.array(3.0, np.float32)}, 1, budget_seconds=1, clock=lambda: 0)
+    assert {array.shape for array in fed} == {()}
 
 
 def test_a_slow_model_stops_at_what_fits_the_time() -> None:

@@ -56,7 +56,8 @@ async def test_requests_that_wait_together_run_together_and_come_back_in_one_cal
     for number, request in enumerate(requests):
         np.testing.assert_array_equal(inbox.values(request), [[2 * number, 2]])
     (report,) = recorder.reports
-    assert (report.reason, report.batch_rows, report.requests, report.rows) == (CloseReason.IDLE, 5, 5, 5)
+    assert (report.reason, report.batch_rows, report.served.requests) == (CloseReason.IDLE, 5, 5)
+    assert (report.rows, [run.rows for run in report.runs]) == (5, [5])
     await batcher.close()
 
 

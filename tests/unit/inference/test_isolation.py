@@ -1,6 +1,7 @@
 """Where a model runs: what its spec says, else the setting, else what is best for its backend."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.support.workers import CountsByVersion
 from trireme_common.repository import VersionFiles, scan
 from trireme_inference.backend import OpenOptions
 from trireme_inference.isolation import Isolation, Kind
+from trireme_inference.workers.worker_set import WorkerSet
 
 
 def files_of(models: Path, spec: str) -> VersionFiles:
@@ -35,6 +37,30 @@ def test_the_spec_goes_before_the_setting_and_the_setting_before_the_rule(
 ) -> None:
     isolation = Isolation(CountsByVersion(), preferred=preferred)
     assert isolation.kind(files_of(tmp_path, spec), OpenOptions(device=device)) == expected
+
+
+class Processes:
+    """The workers of a version."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def private_bytes(self) -> int:
+        return self._size
+
+
+def test_the_memory_of_a_version_is_that_of_its_newest_load() -> None:
+    isolation = Isolation(CountsByVersion())
+    assert isolation.bytes_of("m", "1") == 0
+    forget_old = isolation.watch("m", "1", cast(WorkerSet, Processes(100)))
+    forget_new = isolation.watch("m", "1", cast(WorkerSet, Processes(300)))
+    assert isolation.bytes_of("m", "1") == 300
+    forget_old()
+    assert isolation.bytes_of("m", "1") == 300
+    forget_new()
+    assert isolation.bytes_of("m", "1") == 0
+    isolation.watch("thread", "1", None)()
+    assert isolation.bytes_of("thread", "1") == 0
 
 
 def test_what_runs_nothing_has_no_processes() -> None:

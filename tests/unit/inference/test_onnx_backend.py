@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto
 
 from tests.support import onnx_models
 from trireme_common.cpus import available_cpus
@@ -38,6 +39,25 @@ def test_text_is_bytes_outside(tmp_path: Path) -> None:
     assert output.tolist() == texts.tolist()
     with pytest.raises(RunError, match="UTF-8"):
         backend.run({"x": np.array([b"\xff"], dtype=object)}, ("y",))
+
+
+@pytest.mark.parametrize("count", [3, 0])
+def test_bfloat16_is_its_16_bits_outside(tmp_path: Path, count: int) -> None:
+    kinds = {"half": TensorProto.BFLOAT16, "whole": TensorProto.INT8}
+    backend = open_onnx(write(tmp_path, onnx_models.echo(kinds, ["N"])), OpenOptions())
+    assert [info.datatype for info in backend.inputs] == ["BF16", "INT8"]
+    bits = np.frombuffer(b"\x80\x3f\xc0\x7f\x80\xff", dtype="<u2")[:count]
+    whole = np.arange(count, dtype=np.int8)
+    outputs = backend.run({"half": bits, "whole": whole}, ("whole_out", "half_out"))
+    for output, expected in zip(outputs, (whole, bits), strict=True):
+        assert output.shape == (count,)
+        assert output.tolist() == expected.tolist()
+
+
+def test_bfloat16_beside_text_is_refused(tmp_path: Path) -> None:
+    kinds = {"half": TensorProto.BFLOAT16, "text": TensorProto.STRING}
+    with pytest.raises(SpecError, match="both bfloat16 and strings"):
+        open_onnx(write(tmp_path, onnx_models.echo(kinds, ["N"])), OpenOptions())
 
 
 def test_a_failed_run_names_the_node_and_not_the_input(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ def test_what_does_not_fit_is_named(tensors: list[Tensor], code: Code, detail: s
         (b"\x00\x02", b"\1\0\0\0a\1\0\0\0b", "byte 0 or 1"),
         (b"\x00\x01", b"\1\0\0\0a", "1 BYTES elements"),
         (b"\x00\x01", b"\1\0\0\0a\x09\0\0\0b", "overruns"),
+        (b"\x00\x01", b"\1\0\0\0a\1\0\0\0\xe5", "UTF-8 text"),
+        (b"\x00\x01", b"\1\0\0\0\xc3\1\0\0\0\xa9", "UTF-8 text"),
     ],
 )
 def test_bytes_whose_value_is_wrong(flags: bytes, text: bytes, detail: str) -> None:

@@ -9,6 +9,9 @@ class Processes:
     def resident_bytes(self) -> dict[int, int]:
         return {0: 4096, 1: 8192}
 
+    def cpu_seconds(self) -> dict[int, float]:
+        return {0: 1.5, 1: 0.25}
+
 
 def lines_of(registry: CollectorRegistry) -> set[str]:
     lines = generate_latest(registry).decode().splitlines()
@@ -32,13 +35,15 @@ def test_crashes_restarts_refusals_and_bytes_are_counted_by_version() -> None:
     }
 
 
-def test_the_memory_of_each_process_is_read_at_the_scrape_until_it_is_forgotten() -> None:
+def test_what_each_process_takes_is_read_at_the_scrape_until_it_is_forgotten() -> None:
     registry = CollectorRegistry()
     forget = WorkerMetrics(registry).watch("m", "2", Processes())
-    name = "trireme_inference_worker_resident_bytes"
+    memory, computed = "trireme_inference_worker_resident_bytes", "trireme_inference_worker_cpu_seconds_total"
     assert lines_of(registry) == {
-        f'{name}{{instance="0",model="m",version="2"}} 4096.0',
-        f'{name}{{instance="1",model="m",version="2"}} 8192.0',
+        f'{memory}{{instance="0",model="m",version="2"}} 4096.0',
+        f'{memory}{{instance="1",model="m",version="2"}} 8192.0',
+        f'{computed}{{instance="0",model="m",version="2"}} 1.5',
+        f'{computed}{{instance="1",model="m",version="2"}} 0.25',
     }
     forget()
     assert lines_of(registry) == set()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import array
 import contextlib
 import socket
+import struct
 from collections.abc import Sequence
 
-from trireme_inference.workers.messages import MAX_MESSAGE_BYTES, Message, decode, encode
+from trireme_inference.workers.messages import MAX_MESSAGE_BYTES, BadMessage, Message, decode, encode
 
 _ANCILLARY_BYTES = socket.CMSG_SPACE(2 * array.array("i").itemsize)
 _REPEATED_BYTES = 2048
 _REPEATED_MESSAGES = 64
+_STAMP = struct.Struct("<dd")
+# Apart from the message, so that equal messages stay equal.
+NO_STAMP = 0.0, 0.0
 
 
 class Ended(Exception):
@@ -29,16 +33,23 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         # Kept: a fresh one for every message would be mapped and unmapped each time.
-        self._buffer = bytearray(MAX_MESSAGE_BYTES)
+        self._buffer = bytearray(_STAMP.size + MAX_MESSAGE_BYTES)
         # Batches of equal shapes make equal messages: most of them need not be read again.
         self._repeated: dict[bytes, Message] = {}
+        self.stamp = NO_STAMP
+        """That of the message received last."""
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Raises Ended, or BadMessage for a message that is too long."""
-        data = encode(message)
+    def send(
+        self, message: Message, descriptors: Sequence[int] = (), stamp: tuple[float, float] = NO_STAMP
+    ) -> None:
+        """`stamp` is two moments of the monotonic clock that go with the message.
+
+        Raises Ended, or BadMessage for a message that is too long.
+        """
+        data = _STAMP.pack(*stamp) + encode(message)
         if self._socket.fileno() < 0:
             raise Ended
         try:
@@ -61,12 +72,16 @@ class Channel:
             raise Ended from error
         if not size:
             raise Ended
+        if size < _STAMP.size:
+            raise BadMessage("a control message is cut off")
+        self.stamp = _STAMP.unpack_from(self._buffer)
         return self._decoded(size), _descriptors(ancillary) if ancillary else []
 
     def _decoded(self, size: int) -> Message:
+        view = memoryview(self._buffer)[_STAMP.size : size]
         if size > _REPEATED_BYTES:
-            return decode(memoryview(self._buffer)[:size])
-        data = bytes(memoryview(self._buffer)[:size])
+            return decode(view)
+        data = bytes(view)
         message = self._repeated.get(data)
         if message is None:
             if len(self._repeated) >= _REPEATED_MESSAGES:

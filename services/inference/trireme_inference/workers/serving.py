@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import socket
+import time
 from mmap import mmap
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import numpy as np
 from trireme_common.errors import TriremeError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
+from trireme_inference import run_clock
 from trireme_inference.backend import Backend, Opener, OpenOptions, RunError
-from trireme_inference.workers.channel import Channel, Ended
+from trireme_inference.workers.channel import NO_STAMP, Channel, Ended
 from trireme_inference.workers.messages import Done, Failed, Message, Open, Opened, Placed, Room, Run
 from trireme_inference.workers.segment import Buffer, aligned, array_of, map_whole, parts_of
 
@@ -70,6 +72,8 @@ class _Server:
         self._backend = backend
         self._channel = channel
         self._segments: dict[int, mmap] = {}
+        self._span = NO_STAMP
+        """When the model began and ended, in the last run."""
 
     def serve(self) -> None:
         while True:
@@ -78,13 +82,16 @@ class _Server:
                 return
             for number in order.forget:
                 self._segments.pop(number, None)
-            self._channel.send(self._answer(order, self._segment(order.segment, descriptors)))
+            answer = self._answer(order, self._segment(order.segment, descriptors))
+            self._channel.send(answer, stamp=self._span)
 
     def _answer(self, order: Run, segment: mmap) -> Message:
         try:
             whole = np.frombuffer(segment, dtype=np.uint8)
             feed = {placed.name: array_of(whole, placed) for placed in order.inputs}
+            began = time.monotonic()
             outputs = self._backend.run(feed, order.fetch)
+            self._span = run_clock.told(began, time.monotonic())
             parts = [parts_of(output) for output in outputs]
         except RunError as error:
             return Failed(error.detail)

@@ -11,6 +11,7 @@ from pathlib import Path
 from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
+from trireme_inference import run_clock
 from trireme_inference.backend import OpenOptions, RunError
 from trireme_inference.workers.channel import Channel, Ended, socket_pair
 from trireme_inference.workers.messages import (
@@ -29,6 +30,7 @@ from trireme_inference.workers.spawner import Spawner, SpawnError
 from trireme_inference.workers.staging import Staging
 
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class WorkerLost(Exception):
@@ -104,8 +106,10 @@ class Worker:
             except Ended as error:
                 raise NotBegun from error
             told, whole = self._outcome(batch, seconds)
+            began, ended = self._channel.stamp
         if isinstance(told, Failed):
             raise RunError(told.detail)
+        run_clock.tell(began, ended)
         try:
             if tuple(output.name for output in told.outputs) != fetch:
                 raise BadMessage("it answered other outputs than were asked for")
@@ -167,6 +171,18 @@ class Worker:
         with self._in_use:  # a run reads the end of the socket before its descriptor becomes another's
             self._channel.close()
         return how
+
+    def cpu_seconds(self) -> float:
+        """What the process has computed so far, in user and kernel mode; 0 once it has ended."""
+        if self._ended:
+            return 0.0
+        try:
+            # The second field is the program's name, in brackets, which may hold anything.
+            _, _, numbers = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")
+            user, kernel = numbers.split()[11:13]
+        except (OSError, ValueError):
+            return 0.0
+        return (int(user) + int(kernel)) / _TICKS_A_SECOND
 
     def memory(self) -> tuple[int, int]:
         """Bytes of the process that are resident, and how many of them it shares with others; 0 once it

@@ -134,6 +134,10 @@ class WorkerSet:
         """Memory of each process, by its number."""
         return {number: worker.memory()[0] for number, worker in list(self._workers.items())}
 
+    def cpu_seconds(self) -> dict[int, float]:
+        """What each process has computed so far, by its number."""
+        return {number: worker.cpu_seconds() for number, worker in list(self._workers.items())}
+
     def private_bytes(self) -> int:
         """Memory of all processes that they share with nobody."""
         memory = [worker.memory() for worker in list(self._workers.values())]
