@@ -1,27 +1,21 @@
 """Metrics of the gateway, the same whether one worker serves or several.
 
 With several workers PROMETHEUS_MULTIPROC_DIR is set before the process starts, every worker writes
-its values to files there, and whoever is asked answers the sum.
+its values to files there, and whoever is asked answers the sum; processes are told apart by their id.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from prometheus_client import (
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Metric,
-    generate_latest,
-    multiprocess,
-)
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.samples import Sample
 
 from trireme_common.metrics import SECONDS_BUCKETS, QuickHistogram
 from trireme_gateway.catalog import STAGES
+from trireme_gateway.process_metrics import shared_registry
 
 REQUESTS = Counter("model_requests", "HTTP and gRPC requests answered.", ["endpoint", "status"])
 REQUEST_SECONDS = QuickHistogram(
@@ -74,7 +68,7 @@ MESSAGE_ITEMS = QuickHistogram(
     buckets=(1, 2, 4, 8, 16, 32, 64),
 )
 
-_INFERENCE_NAME = "model_inference_duration_seconds"
+_INFERENCE_NAMES = ("model_inference_duration_seconds_count", "model_inference_duration_seconds_sum")
 
 
 class _Gathered:
@@ -176,13 +170,25 @@ def exposition() -> bytes:
 
 def inference_totals() -> tuple[int, float]:
     """Requests that ran through the stages, and their average seconds, over all workers."""
-    metrics: Iterable[Metric] = _registry().collect() if _several_workers() else INFERENCE_SECONDS.collect()
     count = seconds = 0.0
-    for metric in metrics:
-        for sample in metric.samples if metric.name == _INFERENCE_NAME else ():
-            count += sample.value if sample.name.endswith("_count") else 0.0
-            seconds += sample.value if sample.name.endswith("_sum") else 0.0
+    for sample in samples(_INFERENCE_NAMES):
+        if sample.name == _INFERENCE_NAMES[0]:
+            count += sample.value
+        else:
+            seconds += sample.value
     return int(count), seconds / count if count else 0.0
+
+
+def samples(names: Collection[str]) -> Iterator[Sample]:
+    """Samples of those names, summed over all workers."""
+    if _several_workers():
+        found: Iterable[Metric] = _registry().collect()
+    else:
+        found = REGISTRY.restricted_registry(names).collect()
+    for metric in found:
+        for sample in metric.samples:
+            if sample.name in names:
+                yield sample
 
 
 def _several_workers() -> bool:
@@ -192,6 +198,4 @@ def _several_workers() -> bool:
 def _registry() -> CollectorRegistry:
     if not _several_workers():
         return REGISTRY
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
+    return shared_registry(os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getppid())

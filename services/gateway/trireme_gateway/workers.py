@@ -19,9 +19,11 @@ import time
 from contextlib import suppress
 
 import structlog
-from prometheus_client import CollectorRegistry, multiprocess, start_http_server
+from prometheus_client import multiprocess
 
 from trireme_common.errors import SettingsError
+from trireme_gateway.process_metrics import shared_registry
+from trireme_gateway.scaling.server import serve_metrics
 from trireme_gateway.settings import GatewaySettings
 
 logger = structlog.get_logger(__name__)
@@ -29,6 +31,7 @@ logger = structlog.get_logger(__name__)
 HTTP_FD = "TRIREME_GATEWAY_WORKER_HTTP_FD"
 GRPC_PORT = "TRIREME_GATEWAY_WORKER_GRPC_PORT"
 READY_FD = "TRIREME_GATEWAY_WORKER_READY_FD"
+SHARED_DIR = "TRIREME_GATEWAY_WORKER_SHARED_DIR"
 _CACHE_SECRET = "TRIREME_GATEWAY_CACHE_SECRET"
 _METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 _BACKOFF_SECONDS = (0.1, 5.0)
@@ -62,11 +65,12 @@ async def supervise(settings: GatewaySettings, http_socket: socket.socket, stop:
         _CACHE_SECRET: secrets.token_hex(32),
         **os.environ,
         _METRICS_DIR: metrics_dir,
+        SHARED_DIR: metrics_dir,
         HTTP_FD: str(http_socket.fileno()),
         GRPC_PORT: str(reserved.getsockname()[1]),
     }
     try:
-        _serve_metrics(settings, metrics_dir)
+        serve_metrics(settings, shared_registry(metrics_dir, os.getpid()))
         slots = [_Slot(number, http_socket.fileno(), environment, stop) for number in range(settings.workers)]
         replacing = _replace_on_hangup(slots)
         await asyncio.gather(*(slot.run() for slot in slots))
@@ -75,14 +79,6 @@ async def supervise(settings: GatewaySettings, http_socket: socket.socket, stop:
         reserved.close()
         http_socket.close()
         shutil.rmtree(metrics_dir, ignore_errors=True)
-
-
-def _serve_metrics(settings: GatewaySettings, metrics_dir: str) -> None:
-    if settings.metrics_port is None:
-        return
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry, metrics_dir)  # type: ignore[no-untyped-call]
-    start_http_server(settings.metrics_port, addr=settings.host, registry=registry)
 
 
 def _replace_on_hangup(slots: list[_Slot]) -> asyncio.Task[None]:

@@ -1,0 +1,1 @@
+"""Triton's statistics of models: what the inference endpoints count, summed, and what the cache counts."""
