@@ -17,8 +17,6 @@ from trireme_inference.tuning import Curve, Plan, Wishes, alternative, choose, f
 
 logger = structlog.get_logger(__name__)
 
-# Of the time that an answer may take, a run may take so much: the rest is waiting for its turn.
-_SHARE_OF_OBJECTIVE = 0.5
 # The alternative runs on all threads: half the time is as much of the CPU, or more.
 _SHARE_OF_BUDGET = 0.5
 
@@ -31,11 +29,9 @@ class Open(Protocol):
 def wishes_of(spec: ModelSpec) -> Wishes:
     """What the spec fixes, by a value of its own rather than by the schema's default."""
     batching, instances = spec.batching, spec.instances
-    objective = batching.latency_objective_ms
     return Wishes(
         max_rows=max(1, batching.max_batch_size) if "max_batch_size" in batching.model_fields_set else None,
         runs=instances.count if "count" in instances.model_fields_set else None,
-        longest_seconds=None if objective is None else objective / 1000 * _SHARE_OF_OBJECTIVE,
     )
 
 

@@ -4,9 +4,10 @@ A curve gives the seconds of one run for 1, 2, 4, ... rows. On a GPU a row costs
 with it; on a CPU it often costs more, because what the layers hand on no longer fits the caches: a
 convolutional network of 224 x 224 pictures took 1.4 times the CPU a row at 32 rows that it took at 4.
 
-The largest batch. c(b) = seconds(b) / b is the cost of a row. Sizes whose c is within 10% of the least
-are equally good; of these the largest that runs no longer than the caller can wait for is taken, because
-batches save work outside of the model too, and the smallest of them where each runs longer.
+The largest batch. c(b) = (seconds(b) + o) / b is the cost of a row, o being what a run costs around the
+model: putting the batch together, messages, waking threads. Of the sizes whose c is within 5% of the
+least the smallest is taken: a larger one answers no more rows a second, and its first row waits for its
+last. So a tiny model gets large batches, and one whose rows cost the same alone gets none.
 
 Threads a run. T threads may serve T runs of one thread side by side, or one run of T threads. Side by
 side costs no waiting of threads for each other; together the single request is answered sooner. With
@@ -25,12 +26,13 @@ Curve = Mapping[int, float]
 
 DEFAULT_MOST_ROWS = 32
 DEFAULT_MOST_ROWS_GPU = 128
-DEFAULT_LONGEST_SECONDS = 0.1
 PARALLEL_MATTERS_SECONDS = 0.001
 """A model whose single row runs shorter needs no runs side by side."""
 THREADS_MATTER_SECONDS = 0.005
 """A model whose single row runs shorter is not worth trying on more threads."""
-_EQUALLY_GOOD = 1.1
+_AROUND_SECONDS = 0.00025
+"""o above: the order of magnitude alone, since it only tells tiny models from others."""
+_EQUALLY_GOOD = 1.05
 _KEPT_RATE = 0.95
 
 
@@ -54,8 +56,6 @@ class Wishes:
 
     max_rows: int | None = None
     runs: int | None = None
-    longest_seconds: float | None = None
-    """What a caller can wait for."""
 
 
 def first_plan(wishes: Wishes, *, threads: int, gpu: bool) -> Plan:
@@ -87,15 +87,15 @@ def choose(wishes: Wishes, measured: Plan, together: Plan | None = None, *, thre
             kept = _least(plan.curve) / (plan.runs * _least(together.curve))
             plan = together if kept >= _KEPT_RATE else plan
     if wishes.max_rows is None:
-        longest = DEFAULT_LONGEST_SECONDS if wishes.longest_seconds is None else wishes.longest_seconds
-        plan = replace(plan, max_rows=_largest(plan.curve, longest))
+        plan = replace(plan, max_rows=_enough(plan.curve))
     return plan
 
 
-def _largest(curve: Curve, longest_seconds: float) -> int:
-    least = _least(curve)
-    good = [rows for rows, seconds in curve.items() if seconds / rows <= _EQUALLY_GOOD * least]
-    return max((rows for rows in good if curve[rows] <= longest_seconds), default=min(good))
+def _enough(curve: Curve) -> int:
+    """The smallest size of which a row costs about the least, the work around the model included."""
+    costs = {rows: (seconds + _AROUND_SECONDS) / rows for rows, seconds in curve.items()}
+    good = _EQUALLY_GOOD * min(costs.values())
+    return min(rows for rows, cost in costs.items() if cost <= good)
 
 
 def _least(curve: Curve) -> float:

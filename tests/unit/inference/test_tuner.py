@@ -52,7 +52,7 @@ def spec(**parts: object) -> ModelSpec:
 def test_what_the_user_wrote_is_told_from_what_the_schema_says() -> None:
     assert wishes_of(spec()) == Wishes()
     explicit = spec(batching={"max_batch_size": 32, "latency_objective_ms": 40}, instances={"count": 1})
-    assert wishes_of(explicit) == Wishes(max_rows=32, runs=1, longest_seconds=0.02)
+    assert wishes_of(explicit) == Wishes(max_rows=32, runs=1)
 
 
 def test_a_slow_model_gets_a_run_for_every_thread_and_small_batches() -> None:
