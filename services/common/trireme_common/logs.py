@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -103,8 +104,65 @@ class _Bridge(logging.Handler):
         getattr(log, method)(record.getMessage(), exc_info=record.exc_info or None)
 
 
+_METHODS = {
+    "debug": ("debug",),
+    "info": ("info", "msg"),
+    "warning": ("warning", "warn"),
+    "error": ("error", "critical", "fatal"),  # `exception` ends in `error`
+}
+LEVELS = tuple(_METHODS)
+"""Severities that can be written or left out, from the least."""
+
+
+def levels_from(least: str) -> frozenset[str]:
+    """The severities from `least` on."""
+    return frozenset(LEVELS[LEVELS.index(least) :])
+
+
+class LogSwitch:
+    """What of this process's log is written and in which form, changed while it runs.
+
+    A line that is left out costs what it cost before: loggers are made once and kept, so their class
+    is given a method that does nothing, and the list of processors that they share is replaced in place.
+    """
+
+    def __init__(self, loggers: type, processors: list[Any], texts: Collection[Any]) -> None:
+        """`loggers` is the class of all loggers, `processors` their list; `texts` replace the latter
+        while lines are wanted as text."""
+        self._loggers = loggers
+        self._processors = processors
+        self._usual = tuple(processors)
+        self._texts = tuple(texts)
+
+    def set_levels(self, levels: Collection[str]) -> None:
+        """Writes lines of these `LEVELS` and of no other."""
+        for level, methods in _METHODS.items():
+            for method in methods:
+                if level not in levels:
+                    setattr(self._loggers, method, _nothing)
+                elif method in vars(self._loggers):
+                    delattr(self._loggers, method)
+
+    def set_text(self, text: bool) -> None:
+        """Lines as text, time first, instead of the form that the process was started with."""
+        self._processors[:] = self._texts if text else self._usual
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """A line that is left out."""
+
+
+_switch = LogSwitch(type("UnconfiguredLogger", (), {}), [], ())
+
+
+def log_switch() -> LogSwitch:
+    """The switch of this process's log; without effect until `configure_logs` was called."""
+    return _switch
+
+
 def configure_logs(service: str, level: str, log_format: str) -> LineWriter:
     """Sets up logging of this process; called once, by `__main__`."""
+    global _switch
     writer = LineWriter(sys.stderr.fileno())
     atexit.register(writer.close)
 
@@ -112,9 +170,12 @@ def configure_logs(service: str, level: str, log_format: str) -> LineWriter:
     if log_format == "console":
         console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         processors = [_Common(service), console]
+    loggers = type("SwitchedLogger", (structlog.make_filtering_bound_logger(logging.DEBUG),), {})
+    _switch = LogSwitch(loggers, processors, (TextLine(service),))
+    _switch.set_levels(levels_from(level))
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=loggers,
         logger_factory=lambda *_: _Logger(writer),
         cache_logger_on_first_use=True,
     )
@@ -156,6 +217,21 @@ class JsonLine:
 
     def __call__(self, logger: Any, method: str, event: structlog.types.EventDict) -> bytes:
         return _dumps(self._common(logger, method, event))
+
+
+class TextLine:
+    """`2026-01-31T12:00:00.000000Z I gateway request status="200"`: as Triton's ISO 8601 lines begin."""
+
+    def __init__(self, service: str) -> None:
+        self._common = _Common(service)
+
+    def __call__(self, logger: Any, method: str, event: structlog.types.EventDict) -> bytes:
+        line = self._common(logger, method, event)
+        first = [str(line.pop(key, "")) for key in ("timestamp", "level", "service", "event")]
+        first[1] = first[1][:1].upper()
+        # Values as JSON: whatever they hold, a line stays one line.
+        rest = (b"%s=%s" % (key.encode(), _dumps(value)) for key, value in line.items())
+        return b" ".join((*(part.encode("utf-8", "backslashreplace") for part in first), *rest))
 
 
 def format_trace(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

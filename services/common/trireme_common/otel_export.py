@@ -58,9 +58,25 @@ class OtelExport:
         )
         self._exporter = exporter or OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS)
         self._processor = BatchSpanProcessor(PatientExporter(self._exporter, endpoint))
+        self._flushing = threading.Lock()
+        self._flush_wanted = False
 
     def record(self, span: Span) -> None:
         self._processor.on_end(_readable(span, self._resource))
+
+    def flush(self) -> None:
+        """Has what is queued sent now, by a thread: never more than one at a time."""
+        self._flush_wanted = True
+        if self._flushing.acquire(blocking=False):
+            threading.Thread(target=self._flush, name="traces-flush", daemon=True).start()
+
+    def _flush(self) -> None:
+        try:
+            while self._flush_wanted:
+                self._flush_wanted = False
+                self._processor.force_flush()
+        finally:
+            self._flushing.release()
 
     def close(self) -> None:
         """Sends what is queued; gives up after a few seconds, whatever the collector does. Blocks."""

@@ -194,20 +194,39 @@ def wall_ns(monotonic: float) -> int:
     return time.time_ns() - int((time.monotonic() - monotonic) * 1e9)
 
 
+class Recorder(Protocol):
+    """Where finished spans go. Both may be called in any thread and never block."""
+
+    def record(self, span: Span) -> None: ...
+
+    def flush(self) -> None:
+        """Has what waits sent now."""
+
+
 @asynccontextmanager
-async def open_tracer(service: str, settings: ServiceSettings) -> AsyncIterator[Tracer]:
-    """The tracer that the settings ask for; what is unsent at the end is sent, for a bounded time.
+async def open_recorder(service: str, settings: ServiceSettings) -> AsyncIterator[Recorder | None]:
+    """The recorder that the settings ask for; what is unsent at the end is sent, for a bounded time.
 
     Open it before everything that makes spans, so that it closes after it.
     """
     if not settings.otel_exporter_endpoint:
-        yield NO_TRACER
+        yield None
         return
     # OpenTelemetry's SDK is loaded here and nowhere else: a service that does not trace never pays for it.
     from trireme_common.otel_export import OtelExport
 
     export = OtelExport(service, settings.otel_exporter_endpoint)
     try:
-        yield RecordingTracer(export.record, settings.otel_sample_ratio)
+        yield export
     finally:
         await asyncio.to_thread(export.close)
+
+
+@asynccontextmanager
+async def open_tracer(service: str, settings: ServiceSettings) -> AsyncIterator[Tracer]:
+    """The tracer over `open_recorder`'s recorder, for a service whose callers decide what is traced."""
+    async with open_recorder(service, settings) as recorder:
+        if recorder is None:
+            yield NO_TRACER
+        else:
+            yield RecordingTracer(recorder.record, settings.otel_sample_ratio)

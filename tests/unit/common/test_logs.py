@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -114,3 +115,67 @@ def test_the_exception_being_handled_is_found() -> None:
         event = format_trace(None, "error", {"event": "failed", "exc_info": True})
     assert event["exception"] == "KeyError"
     assert format_trace(None, "info", {"event": "fine"}) == {"event": "fine"}
+
+
+def test_severities_are_switched_while_loggers_live() -> None:
+    lines = lines_of(
+        """
+        from trireme_common.logs import log_switch
+        def say():
+            for level in ("debug", "info", "warning", "error", "critical"):
+                getattr(log, level)(level)
+        say()
+        log_switch().set_levels({"debug", "warning"})
+        say()
+        structlog.get_logger("fresh").info("unseen")
+        logging.getLogger("library").error("unseen")
+        log.exception("unseen")
+        log_switch().set_levels({"info"})
+        say()
+        """
+    )
+    assert [line["event"] for line in lines] == [
+        *("info", "warning", "error", "critical"),
+        *("debug", "warning"),
+        "info",
+    ]
+
+
+def test_lines_can_be_text_and_still_are_one_line_each() -> None:
+    program = """
+        from trireme_common.logs import configure_logs, log_switch
+        import structlog
+        configure_logs("toy", "info", "json")
+        log = structlog.get_logger("x")
+        log_switch().set_text(True)
+        log.warning("seen", text="two\\nlines", none=None, count=3)
+        try:
+            1 / 0
+        except ZeroDivisionError:
+            log.exception("failed")
+        log_switch().set_text(False)
+        log.info("json")
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=60, check=True
+    )
+    text, failed, last = done.stderr.decode().splitlines()
+    assert re.fullmatch(
+        r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z W toy seen text="two\\nlines" none=null count=3', text
+    )
+    assert re.search(r' E toy failed exception="ZeroDivisionError" trace="', failed)
+    assert json.loads(last)["event"] == "json"
+
+
+def test_a_process_without_logs_of_its_own_has_a_switch_without_effect() -> None:
+    program = """
+        import structlog
+        from trireme_common.logs import log_switch
+        log_switch().set_levels(())
+        log_switch().set_text(True)
+        structlog.get_logger().info("seen")
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=60, check=True
+    )
+    assert b"seen" in done.stdout

@@ -79,6 +79,17 @@ async def test_the_settings_open_an_export_that_is_flushed_at_the_end(
         assert [(span.service, span.name) for span in found.spans] == [("trireme-preprocess", "work")]
 
 
+def test_what_waits_can_be_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    with collector() as found:
+        export = OtelExport("gateway", found.url)
+        for _ in range(5):
+            finished(export)
+            export.flush()
+        found.wait(lambda spans: len(spans) == 5)
+        export.close()
+
+
 def test_the_platforms_own_setting_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://standard:4317")
     assert ServiceSettings().otel_exporter_endpoint == "http://standard:4317"
