@@ -150,14 +150,15 @@ class ModelStore(Generic[T]):
         `settled_only` leaves a version alone until two looks in a row found the same files, so that
         one that is still being copied is not loaded half.
         """
+        orders = self._orders.all()  # whoever gives one during the look may mean what it did not see
         there, same = await self._finds.look_again()
         settled = same if settled_only else there
         await self._orders.exchange(self._finds.models)
-        orders = self._orders.all()
+        orders = orders if self.loaded_once.is_set() else self._orders.all()
         self._forget_missing()
         self._announce(settled)
         for name in list(self._finds.models):
-            await self._tend(name, settled)
+            await self._tend(name, settled, orders)
         await self._close_retired()
         self._orders.carried_out(order for order in orders if order.model not in self._finds.models)
         self._publish()
@@ -165,26 +166,25 @@ class ModelStore(Generic[T]):
     async def _carry_out(self, name: str) -> None:
         """Does at once, for one model, what an order says, or what a version that failed asks for."""
         try:
+            orders = self._orders.all()
             settled = await self._finds.look()
             await self._orders.exchange(self._finds.models)
-            await self._tend(name, settled)
+            await self._tend(name, settled, orders)
             self._publish()
         except (SpecError, OSError) as error:
             logger.error("repository_unreadable", reason=str(error))
         except Exception:  # must not end the watch
             logger.exception("order_failed", model=name)
 
-    async def _tend(self, name: str, settled: Signed) -> None:
+    async def _tend(self, name: str, settled: Signed, orders: Iterable[Order]) -> None:
         """Brings one model in step with the repository and with its order. What a new order is about is
-        tried again if it had failed, and loaded even if it is lazy."""
+        tried again if it had failed, and loaded even if it is lazy. `orders` are older than the look."""
         async with self._bringing.setdefault(name, asyncio.Lock()):
-            order = self._orders.get(name)
             anew = self.loaded_once.is_set() and self._orders.outstanding(name)
             if anew:
                 self._entries.forget_failures(name)
             await self._bring_up(name, settled, anew=anew)
-            if order is not None:
-                self._orders.carried_out([order])
+            self._orders.carried_out(order for order in orders if order.model == name)
 
     def _call(self, names: Iterable[str]) -> None:
         self._due.update(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 import time
@@ -171,3 +172,17 @@ async def test_orders_go_on_when_the_repository_cannot_be_read_for_a_while(world
         world.store.obey([Order(11, "m", version="1")])
         await until(lambda: bool(world.orders()))
         assert world.ready() == {("m", "1")}
+
+
+async def test_an_order_is_not_carried_out_by_a_look_that_was_before_it(world: World) -> None:
+    async with watched(world):
+        world.gate = threading.Event()
+        for revision, newest in ((30, 3), (40, 4), (50, 5)):
+            world.weights("m", newest, str(newest))
+            world.store.obey([Order(revision, "m")])
+            # The first is loading; the second has looked and waits for it; the third is not to be its.
+            await until(lambda: ("m", 3) in world.loaded)
+            await asyncio.sleep(0.1)
+        world.gate.set()
+        await until(lambda: world.orders() == {"m": Order(50, "m")})
+        assert world.ready() == {("m", "5")}
