@@ -7,7 +7,7 @@ versions are options of its private calls alone, hence `_native` here and nowher
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,32 @@ from helm_python import _native
 Document = dict[str, Any]
 Values = Mapping[str, Any]
 
-CHART = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "trireme"
+CHARTS = Path(__file__).resolve().parents[2] / "deploy" / "helm"
+CHART = CHARTS / "trireme"
 KUBE_VERSIONS = ("1.32.0", "1.35.0", "1.37.0")
 REGISTRY = "registry.example/team"
 NAMESPACE = "models"
+# What a cluster offers that has everything the charts can use.
+API_VERSIONS = (
+    "autoscaling/v2", "autoscaling.x-k8s.io/v1beta1", "cert-manager.io/v1", "cloud.google.com/v1",
+    "eks.amazonaws.com/v1", "external-secrets.io/v1",
+    "gateway.networking.k8s.io/v1", "karpenter.azure.com/v1beta1", "karpenter.k8s.aws/v1", "karpenter.sh/v1",
+    "keda.sh/v1alpha1", "monitoring.coreos.com/v1", "policy/v1", "resource.k8s.io/v1", "scheduling.k8s.io/v1",
+)  # fmt: skip
 
 HelmError = helm_python.HelmError
+
+
+class _UniqueKeys(yaml.CSafeLoader):
+    """Refuses a key that stands twice in one map, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def render(
@@ -47,12 +67,12 @@ def render(
 
 
 def documents(rendered: Mapping[str, str]) -> list[Document]:
-    """The objects of a render, hooks among them. Raises yaml.YAMLError where one is no YAML."""
+    """The objects of a render, hooks among them. Raises yaml.YAMLError, also for a key that stands twice."""
     return [
         document
         for path, text in sorted(rendered.items())
         if path.endswith(".yaml")
-        for document in yaml.load_all(text, Loader=yaml.CSafeLoader)
+        for document in yaml.load_all(text, Loader=_UniqueKeys)
         if document
     ]
 
@@ -62,10 +82,18 @@ def manifests(values: Values | None = None, **options: Any) -> list[Document]:
     return documents(render(with_registry(values or {}), **options))
 
 
-def dry_run(values: Values, *, kube_version: str) -> str:
+def dry_run(
+    values: Values, *, kube_version: str, api_versions: Sequence[str] = (), chart: Path = CHART
+) -> str:
     """The manifest of a client dry-run, which unlike a render checks kubeVersion and dependencies too."""
-    options = {"dry_run": "client", "namespace": NAMESPACE, "kube_version": f"v{kube_version}"}
-    with helm_python.Chart.load(CHART) as loaded, helm_python.Config(namespace=NAMESPACE) as config:
+    options: dict[str, Any] = {
+        "dry_run": "client",
+        "namespace": NAMESPACE,
+        "kube_version": f"v{kube_version}",
+    }
+    if api_versions:
+        options["api_versions"] = list(api_versions)
+    with helm_python.Chart.load(chart) as loaded, helm_python.Config(namespace=NAMESPACE) as config:
         handle, reference = config._chart_args(loaded)
         answer = _native.call_string(
             "helm_install",
@@ -80,27 +108,13 @@ def dry_run(values: Values, *, kube_version: str) -> str:
     return str(json.loads(answer)["manifest"])
 
 
-def lint(values: Values, *, kube_version: str) -> list[str]:
+def lint(values: Values, *, kube_version: str, chart: Path = CHART) -> list[str]:
     """What a strict lint calls a warning or an error."""
-    report = helm_python.lint(CHART, dict(values), strict=True, kube_version=f"v{kube_version}")
+    report = helm_python.lint(chart, dict(values), strict=True, kube_version=f"v{kube_version}")
     found = [str(message["error"]) for message in report["messages"] if message["severity"] >= 2]
     return [*found, *map(str, report["errors"])]
 
 
-def preset(name: str) -> dict[str, Any]:
-    """Values of a preset, `default` being none, over a registry."""
-    path = CHART / "presets" / f"{name}-values.yaml"
-    return with_registry({} if name == "default" else yaml.safe_load(path.read_text()))
-
-
-def presets() -> list[str]:
-    """`default`, and every preset of the chart."""
-    return [
-        "default",
-        *sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "presets").iterdir()),
-    ]
-
-
 def with_registry(values: Values) -> dict[str, Any]:
-    """The values, and where the images come from."""
-    return {**values, "global": {"imageRegistry": REGISTRY, **values.get("global", {})}}
+    """The values, and where the images come from, whatever they say themselves."""
+    return {**values, "global": {**values.get("global", {}), "imageRegistry": REGISTRY}}

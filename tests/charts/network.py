@@ -1,19 +1,28 @@
-"""What NetworkPolicies let through, worked out as a cluster would; for pods of one namespace."""
+"""What NetworkPolicies let through, worked out as a cluster would."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+from dataclasses import dataclass, field
 from typing import Any
 
-from tests.charts.helm import Document
+from tests.charts.helm import NAMESPACE, Document
 from tests.charts.objects import of_kind, selects
+
+# The label that every namespace has.
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True)
 class End:
-    """A pod's labels; empty for a pod of the namespace that is no part of the release."""
+    """A pod by its labels, empty for one that is no part of the release; or an address outside."""
 
-    labels: dict[str, str]
+    labels: dict[str, str] = field(default_factory=dict)
+    namespace: str = NAMESPACE
+    address: str = ""
+
+
+OUTSIDE = End(namespace="", address="203.0.113.7")
 
 
 @dataclass(frozen=True)
@@ -28,16 +37,30 @@ class Policies:
             target, source, "Ingress", port, protocol
         )
 
-    def allow_out(self, source: End, port: int, protocol: str) -> bool:
-        """Whether `source` may call any address at all on this port."""
+    def may_send(self, source: End, port: int, protocol: str = "TCP") -> bool:
+        """Whether `source` may call anything at all on this port, wherever it stands."""
         applying = self._applying(source, "Egress")
         return not applying or any(
-            "to" not in rule and _has_port(rule, port, protocol)
+            _has_port(rule, port, protocol)
             for policy in applying
             for rule in policy["spec"].get("egress") or []
         )
 
+    def namespaces(self) -> set[str]:
+        """Other namespaces that any policy names."""
+        found = set()
+        for policy in of_kind(self.documents, "NetworkPolicy"):
+            for rule in [*(policy["spec"].get("ingress") or []), *(policy["spec"].get("egress") or [])]:
+                for peer in [*(rule.get("from") or []), *(rule.get("to") or [])]:
+                    selector = peer.get("namespaceSelector", {})
+                    found.add(selector.get("matchLabels", {}).get(NAMESPACE_NAME, ""))
+                    for expression in selector.get("matchExpressions", []):
+                        found.update(expression.get("values", []))
+        return found - {"", NAMESPACE}
+
     def _applying(self, end: End, direction: str) -> list[Document]:
+        if end.namespace != NAMESPACE:
+            return []
         return [
             policy
             for policy in of_kind(self.documents, "NetworkPolicy")
@@ -57,15 +80,31 @@ class Policies:
 
 def _has_port(rule: dict[str, Any], port: int, protocol: str) -> bool:
     ports = rule.get("ports")
-    return ports is None or {"protocol": protocol, "port": port} in ports
+    # An empty list lets all ports through, as does none.
+    return not ports or any(
+        one.get("protocol", "TCP") == protocol
+        and ("port" not in one or one["port"] <= port <= one.get("endPort", one["port"]))
+        for one in ports
+    )
 
 
 def _has_peer(peers: list[dict[str, Any]] | None, other: End) -> bool:
-    if peers is None:
-        return True
-    return any(
-        "namespaceSelector" not in peer
-        and "podSelector" in peer
-        and selects(peer["podSelector"], other.labels)
-        for peer in peers
+    # An empty list lets everybody through, as does none.
+    return not peers or any(_is_peer(peer, other) for peer in peers)
+
+
+def _is_peer(peer: dict[str, Any], other: End) -> bool:
+    if "ipBlock" in peer:
+        block = peer["ipBlock"]
+        if not other.address:
+            return False
+        address = ipaddress.ip_address(other.address)
+        blocked = any(address in ipaddress.ip_network(one) for one in block.get("except", []))
+        return address in ipaddress.ip_network(block["cidr"]) and not blocked
+    if other.address:
+        return False
+    if "namespaceSelector" not in peer:
+        return other.namespace == NAMESPACE and selects(peer["podSelector"], other.labels)
+    return selects(peer["namespaceSelector"], {NAMESPACE_NAME: other.namespace}) and selects(
+        peer.get("podSelector", {}), other.labels
     )

