@@ -254,11 +254,14 @@ spec:
       {{- include "trireme.componentSelector" . | nindent 6 }}
 {{- end -}}
 
-{{/* What the chart tells each stage. Argument: dict component. */}}
+{{/* What the chart tells each stage. Argument: dict root, component. */}}
 {{- define "trireme.stageEnv" -}}
 {{- $prefix := printf "TRIREME_%s" (upper .component) -}}
 TRIREME_MODELS_DIR: /models
 TRIREME_STATE_DIR: /var/lib/trireme
 {{ $prefix }}_PORT: {{ include "trireme.port" (dict "component" .component "port" "grpc") }}
 {{ $prefix }}_METRICS_PORT: {{ include "trireme.port" (dict "component" .component "port" "metrics") }}
+{{- with .root.Values.model.required }}
+{{ $prefix }}_REQUIRED_MODELS: {{ join "," . | quote }}
+{{- end }}
 {{- end -}}

@@ -10,7 +10,7 @@
 {{- define "trireme.inference" -}}
 {{- $values := include "trireme.poolValues" . | fromJson -}}
 {{- $gpu := ne $values.gpu.mode "none" -}}
-{{- $env := include "trireme.stageEnv" (dict "component" "inference") | fromYaml -}}
+{{- $env := include "trireme.stageEnv" (dict "root" .root "component" "inference") | fromYaml -}}
 {{- $env = set $env "TRIREME_INFERENCE_DEVICE" (ternary "cuda:0" "cpu" $gpu) -}}
 {{- $env = set $env "TRIREME_INFERENCE_THREADS" (dict "resourceFieldRef" (dict "resource" "requests.cpu")) -}}
 {{- $name := printf "%s-inference-%s" (include "trireme.fullname" .root) .pool -}}
