@@ -33,6 +33,7 @@ class Code(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     RATE_LIMITED = "rate_limited"
     CANCELLED = "cancelled"
+    NOT_CACHED = "not_cached"
     INTERNAL = "internal"
     MODEL_FAILED = "model_failed"
     INPUT_QUARANTINED = "input_quarantined"

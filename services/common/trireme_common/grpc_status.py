@@ -23,6 +23,7 @@ STATUS: dict[Code, grpc.StatusCode] = {
     Code.UNSUPPORTED_MEDIA_TYPE: grpc.StatusCode.INVALID_ARGUMENT,
     Code.RATE_LIMITED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Code.CANCELLED: grpc.StatusCode.CANCELLED,
+    Code.NOT_CACHED: grpc.StatusCode.FAILED_PRECONDITION,
     Code.INTERNAL: grpc.StatusCode.INTERNAL,
     Code.MODEL_FAILED: grpc.StatusCode.INTERNAL,
     Code.INPUT_QUARANTINED: grpc.StatusCode.INTERNAL,

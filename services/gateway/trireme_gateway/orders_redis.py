@@ -12,12 +12,12 @@ import random
 from collections.abc import Callable, Iterable
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from trireme_common.orders import Ledger, Order, dump_orders, parse_orders
 from trireme_gateway.cache.entry import Sealer
 from trireme_gateway.cache.events import CacheCounts
+from trireme_gateway.cache.open_redis import KeyClient
+from trireme_gateway.cache.redis_connection import REDIS_ERRORS
 from trireme_gateway.orders import OrderDesk
 
 logger = structlog.get_logger(__name__)
@@ -27,16 +27,16 @@ _EVERY_SECONDS = 2.0
 
 
 class RedisOrders:
-    """One value, which gateways with the same secret share. Owns its client."""
+    """One value, which gateways with the same secret share."""
 
-    def __init__(self, client: Redis, secret: bytes) -> None:
+    def __init__(self, client: KeyClient, secret: bytes) -> None:
         """Raises ValueError for a secret shorter than 16 bytes."""
         self._client = client
         self._sealer = Sealer(secret, CacheCounts())
         self._key = b"trireme:1:orders:" + hashlib.blake2b(secret, digest_size=8).hexdigest().encode()
 
     async def exchange(self, orders: Iterable[Order]) -> list[Order]:
-        """Writes what Redis lacks of `orders`; returns what it held. Raises RedisError and OSError.
+        """Writes what Redis lacks of `orders`; returns what it held. Raises one of REDIS_ERRORS.
 
         Two gateways that write at once overtake each other; the next exchange brings back what was lost.
         """
@@ -47,15 +47,12 @@ class RedisOrders:
             await self._client.set(self._key, sealed)
         return held
 
-    def _open(self, data: object) -> list[Order]:
-        opened = self._sealer.unseal(self._key, data) if isinstance(data, bytes) else None
+    def _open(self, data: bytes | None) -> list[Order]:
+        opened = None if data is None else self._sealer.unseal(self._key, data)
         try:
             return [] if opened is None else parse_orders(opened.value)
         except ValueError:
             return []
-
-    async def close(self) -> None:
-        await self._client.aclose()
 
 
 class OrderKeeper:
@@ -71,7 +68,7 @@ class OrderKeeper:
         """Once. Never raises for what Redis does."""
         try:
             held = await self._orders.exchange(tuple(self._desk.ledger))
-        except (RedisError, OSError) as error:
+        except REDIS_ERRORS as error:
             if not self._away:
                 logger.warning("orders_not_in_redis", kind=type(error).__name__)
             self._away = True

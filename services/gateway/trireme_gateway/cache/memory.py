@@ -6,8 +6,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from trireme_gateway.cache.freshness import Held
+
 ENTRY_OVERHEAD_BYTES = 256
 """Memory that an entry takes beside key and value, measured on CPython 3.11 (tracemalloc: 218 to 250)."""
+
+
+_Entry = tuple[bytes, float, float, float]
+"""Value, and when it is stale, of no use, and when it was born, in seconds of the monotonic clock. A plain
+tuple: it is read at every hit."""
 
 
 class MemoryCache:
@@ -25,11 +32,12 @@ class MemoryCache:
         A value above `max_value_bytes` (default: an eighth of `max_bytes`) is not kept: it would push out
         many others. `clock`: seconds, monotonic.
         """
-        self._entries: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._max_bytes = max_bytes
         self._max_value_bytes = max_bytes // 8 if max_value_bytes is None else max_value_bytes
         self._clock = clock
         self._size = 0
+        self._evicted = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -45,27 +53,50 @@ class MemoryCache:
         return self._max_bytes > 0
 
     def get(self, key: bytes) -> bytes | None:
-        """The value, which becomes the most recently used, or None."""
+        """A value within its time to live, which becomes the most recently used, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
         if entry[1] <= self._clock():
-            self._remove(key)
+            self.find(key)  # forgets it if it is past all use
             return None
         self._entries.move_to_end(key)
         return entry[0]
 
-    def put(self, key: bytes, value: bytes, ttl_seconds: float) -> None:
-        """Keeps `value` for at most `ttl_seconds`, where it fits."""
+    def find(self, key: bytes) -> Held | None:
+        """What is kept of the key, stale or not; it becomes the most recently used."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        value, stale_at, gone_at, born_at = entry
+        now = self._clock()
+        if gone_at <= now:
+            self._remove(key)
+            return None
+        self._entries.move_to_end(key)
+        return Held(value, now - born_at, stale_at - now, gone_at - now)
+
+    def put(
+        self, key: bytes, value: bytes, ttl_seconds: float, *, keep_seconds: float = 0.0, age: float = 0.0
+    ) -> None:
+        """Keeps `value` of that `age` for at most `ttl_seconds` and, stale, for `keep_seconds` more, where
+        it fits. A `ttl_seconds` below 0 says for how long it has been stale."""
         self._remove(key)
         cost = _cost(key, value)
-        if ttl_seconds <= 0 or len(value) > self._max_value_bytes or cost > self._max_bytes:
+        if ttl_seconds + keep_seconds <= 0 or len(value) > self._max_value_bytes or cost > self._max_bytes:
             return
-        self._entries[key] = (value, self._clock() + ttl_seconds)
+        stale_at = (now := self._clock()) + ttl_seconds
+        self._entries[key] = (value, stale_at, stale_at + keep_seconds, now - age)
         self._size += cost
         while self._size > self._max_bytes:
-            oldest, (old_value, _) = self._entries.popitem(last=False)
-            self._size -= _cost(oldest, old_value)
+            oldest, entry = self._entries.popitem(last=False)
+            self._size -= _cost(oldest, entry[0])
+            self._evicted += 1
+
+    def take_evicted(self) -> int:
+        """How many were pushed out since this was asked last."""
+        evicted, self._evicted = self._evicted, 0
+        return evicted
 
     def clear(self) -> None:
         """Forgets everything."""

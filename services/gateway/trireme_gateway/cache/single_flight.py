@@ -9,42 +9,59 @@ may be the leader's alone (its deadline, its upstream), those who joined board o
 leads, and what comes of that second computation stands for all. So a hundred joiners of a failing leader
 cause one more computation, not a hundred, and none of them waits for more than two.
 
+Freshness: a stored answer may land a flight only if everybody aboard takes it as old as it is.
+
 Nothing here holds a lock: a boarding, a landing and a departure each happen between two awaits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable
+from enum import Enum
 from typing import NamedTuple
 
 import structlog
 
 from trireme_common.errors import Code, TriremeError
+from trireme_gateway.cache.freshness import FRESH, Freshness, Held
 
 logger = structlog.get_logger(__name__)
 
 Outcome = bytes | TriremeError
 
 
+class Origin(Enum):
+    """Where an outcome came from."""
+
+    COMPUTED = "computed"
+    FOUND = "found"
+    """It was in the store when it was asked for."""
+    AWAITED = "awaited"
+    """Another gateway was computing it."""
+
+
 class Landing(NamedTuple):
     """What became of a key for one request."""
 
     outcome: Outcome
-    found: bool
-    """It was found in the store, nobody computed it."""
+    origin: Origin
     led: bool
-    """This request's own group computed it."""
+    """This request's own group asked for it."""
+    left: float
+    """Of a stored answer: seconds of its time to live, 0 or less where it is stale."""
 
 
 class _Flight:
-    __slots__ = ("found", "group", "outcome", "tickets")
+    __slots__ = ("group", "left", "origin", "outcome", "tickets")
 
     def __init__(self, group: Group) -> None:
         self.group = group
         self.tickets: set[_Ticket] = set()
         self.outcome: Outcome | None = None
-        self.found = False
+        self.origin = Origin.COMPUTED
+        self.left = math.inf
 
 
 class Group:
@@ -65,12 +82,23 @@ class Group:
         """Whether anybody waits for a pending key."""
         return any(flight.tickets for flight in self._pending.values())
 
-    def land(self, key: bytes, outcome: Outcome, *, found: bool = False) -> None:
+    def wanted_of(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of `keys` that are pending and that anybody waits for."""
+        return [key for key in keys if key in self._pending and self._pending[key].tickets]
+
+    def takes(self, key: bytes, held: Held) -> bool:
+        """Whether all who wait for a pending key take a stored answer that old."""
+        return all(ticket.freshness.takes(held) for ticket in self._pending[key].tickets)
+
+    def land(
+        self, key: bytes, outcome: Outcome, *, origin: Origin = Origin.COMPUTED, left: float = math.inf
+    ) -> None:
         """Gives the outcome of a pending key to all who wait for it."""
         flight = self._pending.pop(key)
         self._forget(key, flight)
         flight.outcome = outcome
-        flight.found = found
+        flight.origin = origin
+        flight.left = left
         for ticket in flight.tickets:
             ticket.landed()
 
@@ -100,7 +128,8 @@ class Group:
 class _Ticket:
     """A request's place on its flights: one future, however many keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, freshness: Freshness) -> None:
+        self.freshness = freshness
         self.flights: dict[bytes, tuple[_Flight, bool]] = {}
         self._missing = 0
         self._complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -124,7 +153,7 @@ class _Ticket:
         landings = {}
         for key, (flight, led) in self.flights.items():
             assert flight.outcome is not None  # every flight of a complete ticket has landed
-            landings[key] = Landing(flight.outcome, flight.found, led)
+            landings[key] = Landing(flight.outcome, flight.origin, led, flight.left)
         return landings
 
     def _leave(self) -> None:
@@ -150,17 +179,19 @@ class SingleFlight:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def fly(self, keys: Iterable[bytes], run: Run) -> dict[bytes, Landing]:
-        """Outcomes of distinct `keys`, at least one.
+    async def fly(
+        self, keys: Iterable[bytes], run: Run, freshness: Freshness = FRESH
+    ) -> dict[bytes, Landing]:
+        """Outcomes of distinct `keys`, at least one, for a request that takes stored answers of `freshness`.
 
         `run` is awaited, in a task of its own, for those that nobody is computing, and a second time where
         a joined computation failed with an error that is not shared. What it raises becomes the error of the
         keys that it leaves pending.
         """
-        landings = await self._board(keys, run).wait()
+        landings = await self._board(keys, run, freshness).wait()
         again = [key for key, landing in landings.items() if self._is_anothers(landing)]
         if again and not self._closed:
-            landings.update(await self._board(again, run).wait())
+            landings.update(await self._board(again, run, freshness).wait())
         return landings
 
     async def close(self) -> None:
@@ -175,8 +206,8 @@ class SingleFlight:
         error = landing.outcome
         return isinstance(error, TriremeError) and not landing.led and not self._is_shareable(error)
 
-    def _board(self, keys: Iterable[bytes], run: Run) -> _Ticket:
-        ticket = _Ticket()
+    def _board(self, keys: Iterable[bytes], run: Run, freshness: Freshness) -> _Ticket:
+        ticket = _Ticket(freshness)
         group = Group(self._flights)
         for key in keys:
             flight = self._flights.get(key)

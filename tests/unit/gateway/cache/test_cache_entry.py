@@ -42,7 +42,8 @@ def test_what_was_sealed_opens(key: bytes, value: bytes) -> None:
     opened = sealer.unseal(key, sealer.seal(key, value, 60))
     assert opened is not None
     assert opened.value == value
-    assert 59.9 < opened.ttl_seconds <= 60
+    assert 59.9 < opened.left <= 60
+    assert opened.kept == opened.left
     assert not counts.rejected
 
 
@@ -99,16 +100,42 @@ def test_a_value_dies_at_its_expiry() -> None:
     wall.now += 59
     opened = sealer.unseal(KEY, envelope)
     assert opened is not None
-    assert opened.ttl_seconds == pytest.approx(1, abs=0.01)
+    assert opened.left == pytest.approx(1, abs=0.01)
     wall.now += 1.01
     assert sealer.unseal(KEY, envelope) is None
     assert counts.rejected == {Rejection.EXPIRED: 1}
 
 
-def test_the_expiry_cannot_be_prolonged() -> None:
+def test_a_stale_value_opens_until_it_is_of_no_use() -> None:
+    wall = Wall()
+    counts = CacheCounts()
+    sealer = Sealer(SECRET, counts, wall_clock=wall)
+    envelope = sealer.seal(KEY, b"answer", 60, 30)
+    wall.now += 70
+    held = sealer.unseal(KEY, envelope)
+    assert held is not None
+    assert (held.value, held.age) == (b"answer", pytest.approx(70, abs=0.01))
+    assert (held.left, held.kept) == (pytest.approx(-10, abs=0.01), pytest.approx(20, abs=0.01))
+    wall.now += 20.01
+    assert sealer.unseal(KEY, envelope) is None
+    assert counts.rejected == {Rejection.EXPIRED: 1}
+
+
+def test_a_clock_that_is_behind_the_writers_makes_no_negative_age() -> None:
+    wall = Wall()
+    sealer = Sealer(SECRET, CacheCounts(), wall_clock=wall)
+    envelope = sealer.seal(KEY, b"answer", 60)
+    wall.now -= 5
+    held = sealer.unseal(KEY, envelope)
+    assert held is not None
+    assert held.age == 0
+
+
+@pytest.mark.parametrize("start", [9, 17, 25])
+def test_the_expiry_cannot_be_prolonged(start: int) -> None:
     envelope = sealed()
     far = struct.pack(">Q", 1 << 60)
-    assert refused(envelope[:9] + far + envelope[17:]) is Rejection.MAC
+    assert refused(envelope[:start] + far + envelope[start + 8 :]) is Rejection.MAC
 
 
 def test_a_short_secret_is_refused() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trireme_gateway.cache.freshness import Held
 from trireme_gateway.cache.memory import ENTRY_OVERHEAD_BYTES, MemoryCache
 
 
@@ -53,6 +54,35 @@ def test_a_value_that_may_not_replace_the_old_one_still_removes_it() -> None:
     memory.put(b"a", b"old", 60)
     memory.put(b"a", b"x" * (ONE + 1), 60)
     assert memory.get(b"a") is None
+
+
+def test_a_stale_value_is_found_but_not_got_until_it_is_gone() -> None:
+    clock = Clock()
+    memory = MemoryCache(10 * ONE, max_value_bytes=100, clock=clock)
+    memory.put(b"a", b"x", 5, keep_seconds=10)
+    clock.now += 7
+    assert memory.get(b"a") is None
+    assert memory.find(b"a") == Held(b"x", age=7, left=-2, kept=8)
+    clock.now += 8
+    assert memory.find(b"a") is None
+    assert memory.size_bytes == 0
+
+
+def test_a_value_taken_over_keeps_its_age() -> None:
+    clock = Clock()
+    memory = MemoryCache(10 * ONE, max_value_bytes=100, clock=clock)
+    memory.put(b"a", b"x", -1, keep_seconds=3, age=20)
+    clock.now += 1
+    assert memory.find(b"a") == Held(b"x", age=21, left=-2, kept=1)
+
+
+def test_what_is_pushed_out_is_counted_once() -> None:
+    memory = MemoryCache(3 * ONE, max_value_bytes=100)
+    for number in range(5):
+        memory.put(b"%d" % number, b"x" * 10, 60)
+    memory.put(b"4", b"y" * 10, 60)
+    assert memory.take_evicted() == 2
+    assert memory.take_evicted() == 0
 
 
 def test_size_zero_keeps_nothing() -> None:
