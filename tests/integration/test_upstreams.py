@@ -24,7 +24,9 @@ from tests.support.times_models import write_times
 from trireme_common.errors import TriremeError
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
+from trireme_gateway.hop.ports import NoObserver
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
+from trireme_gateway.hop.stream import by_stream
 
 STAGES = ("preprocess", "inference", "postprocess")
 PATIENCE_SECONDS = 40
@@ -160,9 +162,8 @@ async def pair(policy: UpstreamPolicy | None = None) -> AsyncIterator[Pair]:
         async with proxy.running() as address:
             client = StageClient(
                 "inference",
-                METHOD,
+                by_stream("inference", METHOD, lambda: Pending(max_in_flight=2, max_items=64), NoObserver()),
                 [address, second.address],
-                pending=lambda: Pending(max_in_flight=2, max_items=64),
                 on_change=lambda: None,
                 policy=policy,
             )

@@ -39,6 +39,10 @@ class Discovery:
                 self._found[name] = found
         return set().union(*self._found.values())
 
+    def name_of(self, endpoint: str) -> str:
+        """The address by which an endpoint was found; itself where none leads there now."""
+        return next((name for name, found in self._found.items() if endpoint in found), endpoint)
+
     async def _ask(self, address: str) -> frozenset[str]:
         host, _, port = address.rpartition(":")
         try:

@@ -1,21 +1,63 @@
-"""One endpoint of a stage: its stream, how quick it is, and whether it is trusted with calls."""
+"""One endpoint of a stage: the way to it, how quick it is, and whether it is trusted with calls."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
+from trireme_common.errors import TriremeError
 from trireme_common.orders import Order
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.answer_times import EndpointPace
 from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.outlier import Outlier, OutlierPolicy
-from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.ports import HopObserver
-from trireme_gateway.hop.stream import EndpointStream
+
+
+class Work(Protocol):
+    """What is under way at an endpoint."""
+
+    @property
+    def outstanding(self) -> int:
+        """Items not yet answered."""
+
+    @property
+    def legs(self) -> Collection[Leg]:
+        """Legs that are not answered in full, oldest first."""
+
+    @property
+    def sent(self) -> int:
+        """Items sent so far."""
+
+    def add(self, leg: Leg) -> None: ...
+
+    def drop(self, leg: Leg) -> None:
+        """Takes a leg back; what was sent of it is cancelled."""
+
+
+class Way(Protocol):
+    """How legs get to an endpoint and its state comes back: a stream, or plain calls."""
+
+    @property
+    def state(self) -> StageState | None:
+        """What the endpoint said last; None while there is no connection."""
+
+    @property
+    def exchange(self) -> Work: ...
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is connected and not about to leave."""
+
+    def serves(self, key: Key) -> bool: ...
+
+    def tell(self, orders: Sequence[Order]) -> None:
+        """Hands orders to the endpoint."""
+
+    async def run(self) -> None:
+        """Keeps the way open until cancelled."""
 
 
 class EndpointOwner(Protocol):
@@ -25,30 +67,23 @@ class EndpointOwner(Protocol):
 
     def changed(self, endpoint: Endpoint) -> None: ...
 
-    def broke(self, endpoint: Endpoint, legs: list[Leg]) -> None: ...
+    def broke(self, endpoint: Endpoint, legs: list[Leg], error: TriremeError | None) -> None: ...
 
 
 class Endpoint:
-    """Carrier of legs, and listener of its own stream."""
+    """Carrier of legs, and listener of the way to it."""
 
-    def __init__(
-        self,
-        stage: str,
-        address: str,
-        method: str,
-        pending: Callable[[], Pending],
-        policy: OutlierPolicy,
-        observer: HopObserver,
-        owner: EndpointOwner,
-    ) -> None:
+    def __init__(self, address: str, connect: Connect, policy: OutlierPolicy, owner: EndpointOwner) -> None:
         self.address = address
+        self.name = address
+        """The address of the settings by which it was found."""
         self.outlier = Outlier(policy)
         self.pace = EndpointPace()
         self.weight = 1.0
         """What its work counts for where endpoints are compared."""
         self.leaving = False
         """Whether its address is no longer among the stage's."""
-        self.stream = EndpointStream(stage, address, method, pending, observer, self)
+        self.stream = connect(address, self)
         self.exchange = self.stream.exchange
         self._owner = owner
         self._quiet_since = 0.0
@@ -77,6 +112,15 @@ class Endpoint:
     def serves(self, key: Key) -> bool:
         """Whether a call of that version may be sent here."""
         return not self.leaving and self.stream.serves(key)
+
+    @property
+    def legs(self) -> Sequence[Leg]:
+        """Those that are not answered in full."""
+        return tuple(self.exchange.legs)
+
+    @property
+    def items_sent(self) -> int:
+        return self.exchange.sent
 
     @property
     def load(self) -> float:
@@ -136,9 +180,13 @@ class Endpoint:
             self.pace = EndpointPace()  # whoever answers there next may be quicker
         self._owner.changed(self)
 
-    def broke(self, legs: list[Leg]) -> None:
+    def broke(self, legs: list[Leg], error: TriremeError | None = None) -> None:
         self.outlier.failed()
-        self._owner.broke(self, legs)
+        self._owner.broke(self, legs, error)
+
+
+Connect = Callable[[str, Endpoint], Way]
+"""Makes the way to an address, which tells the endpoint what comes of it."""
 
 
 class _Loaded(Protocol):

@@ -66,6 +66,11 @@ class Exchange:
         self._notices: list[bytes] = []
         self._dirty: dict[Key, None] = {}
 
+    @property
+    def sent(self) -> int:
+        """Items sent so far."""
+        return self._next_id - 1
+
     def add(self, leg: Leg) -> None:
         self.legs[leg] = None
         self.outstanding += leg.remaining
@@ -142,7 +147,7 @@ class Exchange:
             leg.lane_message = message
             self._number(leg, items, refused)
         for leg, number in refused:
-            self._take(leg, number, _too_large(self._stage), 0, 0)
+            self._take(leg, number, too_large(self._stage), 0, 0)
         self._conclude([leg for leg in dict.fromkeys(leg for leg, _ in refused) if not leg.remaining], now)
         parts = list(in_messages(items, self._pending.message_items))
         for part in parts:
@@ -213,7 +218,8 @@ def _outcome(result: envelope_pb2.Result) -> bytes | TriremeError:
             return TriremeError(Code.INTERNAL, "a stage answered with neither a result nor an error")
 
 
-def _too_large(stage: str) -> TriremeError:
+def too_large(stage: str) -> TriremeError:
+    """The error of an item that no message can hold."""
     return TriremeError(
         Code.PAYLOAD_TOO_LARGE, f"the item takes more than {MAX_PAYLOAD_BYTES} bytes on its way to {stage}"
     )

@@ -65,10 +65,11 @@ class Repeats:
             elif sent_too and len(leg.call.legs) == 1:
                 self._again(leg.call, leg.call.missing(), now)
 
-    def fail_over(self, legs: Sequence[Leg], now: float, *, give_up: bool = False) -> None:
-        """The endpoint of these legs went away: what they left unanswered is asked elsewhere.
-
-        `give_up` asks nobody, because this process is about to end.
+    def fail_over(
+        self, legs: Sequence[Leg], now: float, error: TriremeError | None = None, *, give_up: bool = False
+    ) -> None:
+        """The endpoint of these legs went away, or refused them with `error`: what they left unanswered is
+        asked elsewhere. `give_up` asks nobody, because this process is about to end.
         """
         for leg in legs:
             call = leg.call
@@ -85,7 +86,7 @@ class Repeats:
                 or call.breaks == _MOST_BREAKS
                 or not self._again(call, positions, now, free=not leg.sent)
             ):
-                call.fail(StreamBrokenError(self._stage), positions)
+                call.fail(error or StreamBrokenError(self._stage), positions)
 
     def _again(self, call: HopCall, positions: Sequence[int], now: float, *, free: bool = False) -> bool:
         other = self._choose(call.key, call.tried)

@@ -20,11 +20,10 @@ from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.budget import RetryBudget
 from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.discovery import Discovery, system_resolve
-from trireme_gateway.hop.endpoint import Endpoint
+from trireme_gateway.hop.endpoint import Connect, Endpoint
 from trireme_gateway.hop.hedge import HedgeTokens
 from trireme_gateway.hop.learning import Learning
 from trireme_gateway.hop.outlier import OutlierPolicy
-from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.pool import EndpointPool
 from trireme_gateway.hop.ports import HopAnswer, HopObserver, NoObserver, Resolve
 from trireme_gateway.hop.repeats import Repeats
@@ -33,6 +32,7 @@ from trireme_gateway.hop.warden import EVERY_SECONDS, Warden
 logger = structlog.get_logger(__name__)
 
 _LATE_SECONDS = 0.1
+_URGENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +51,26 @@ class StageClient:
     """Sends calls to the endpoint with the least outstanding work among those that have the version.
 
     Each address is `host:port`; a host name is asked again every `resolve_seconds`, and every
-    address it resolves to is an endpoint of its own.
+    address it resolves to is an endpoint of its own, to which `connect` makes the way. While somebody
+    waits for an endpoint, as `urgent` says, names are asked every second.
     """
 
     def __init__(
         self,
         stage: str,
-        method: str,
+        connect: Connect,
         addresses: Sequence[str],
         *,
-        pending: Callable[[], Pending],
         on_change: Callable[[], None],
         policy: UpstreamPolicy | None = None,
         observer: HopObserver | None = None,
         resolve: Resolve = system_resolve,
+        urgent: Callable[[], bool] = lambda: False,
     ) -> None:
         self.stage = stage
-        self._method = method
-        self._new_pending = pending
+        self._connect = connect
         self._on_change = on_change
+        self._urgent = urgent
         self._policy = policy or UpstreamPolicy()
         self._observer = observer or NoObserver()
         self._discovery = Discovery(addresses, resolve)
@@ -105,6 +106,10 @@ class StageClient:
     def replicas(self) -> list[Endpoint]:
         """Connected endpoints that are not about to leave."""
         return [endpoint for endpoint in self._pool if endpoint.stream.usable]
+
+    def known(self) -> list[Endpoint]:
+        """Every endpoint, connected or not."""
+        return list(self._pool)
 
     @property
     def endpoints(self) -> int:
@@ -203,22 +208,16 @@ class StageClient:
         if endpoint.stream.state is not None and endpoint.stream.state.draining:
             self._repeats.evacuate(endpoint, time.monotonic(), sent_too=False)
 
-    def broke(self, endpoint: Endpoint, legs: list[Leg]) -> None:
-        """An endpoint went away with these legs unanswered."""
+    def broke(self, endpoint: Endpoint, legs: list[Leg], error: TriremeError | None) -> None:
+        """An endpoint went away with these legs unanswered, or refused them."""
         now = time.monotonic()
         self._budget.note_under_way(now, len(legs))
-        self._repeats.fail_over(legs, now, give_up=self._closing)
+        self._repeats.fail_over(legs, now, error, give_up=self._closing)
 
     def _make(self, address: str) -> Endpoint:
-        return Endpoint(
-            self.stage,
-            address,
-            self._method,
-            self._new_pending,
-            self._policy.outlier,
-            self._observer,
-            self,
-        )
+        endpoint = Endpoint(address, self._connect, self._policy.outlier, self)
+        endpoint.name = self._discovery.name_of(address)
+        return endpoint
 
     def _turned(self, endpoint: Endpoint) -> None:
         self._on_change()
@@ -236,7 +235,10 @@ class StageClient:
                 self._pool.adopt(await self._discovery.look())
             except Exception:  # a look-out that ended would never see another endpoint
                 logger.exception("discovery_failed", stage=self.stage)
-            await asyncio.sleep(self._policy.resolve_seconds * random.uniform(0.8, 1.2))
+            seconds = self._policy.resolve_seconds
+            if self._urgent():
+                seconds = min(seconds, _URGENT_SECONDS)
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
 
     async def _tend_forever(self) -> None:
         while True:

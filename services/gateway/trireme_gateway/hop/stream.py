@@ -63,6 +63,17 @@ class StreamListener(Protocol):
         """The endpoint went away, and these legs with it."""
 
 
+def by_stream(
+    stage: str, method: str, pending: Callable[[], Pending], observer: HopObserver
+) -> Callable[[str, StreamListener], EndpointStream]:
+    """Makes the streams of one stage."""
+
+    def connect(address: str, listener: StreamListener) -> EndpointStream:
+        return EndpointStream(stage, address, method, pending, observer, listener)
+
+    return connect
+
+
 class EndpointStream:
     """Carries legs to one endpoint and learns its state. `run` keeps the stream open."""
 

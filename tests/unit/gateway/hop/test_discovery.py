@@ -45,6 +45,14 @@ async def test_the_same_address_by_two_names_is_one_endpoint() -> None:
     assert await Discovery(["a:1", "b:1"], FakeNames(a=["10.0.0.1"], b=["10.0.0.1"])).look() == {"10.0.0.1:1"}
 
 
+async def test_an_endpoint_has_the_name_by_which_it_was_found() -> None:
+    names = FakeNames(a=["10.0.0.1"], b=["10.0.0.2"])
+    discovery = Discovery(["a:1", "b:1"], names)
+    await discovery.look()
+    assert (discovery.name_of("10.0.0.1:1"), discovery.name_of("10.0.0.2:1")) == ("a:1", "b:1")
+    assert discovery.name_of("10.0.0.3:1") == "10.0.0.3:1"
+
+
 async def test_addresses_of_both_families_by_the_system() -> None:
     found = await Discovery(["127.0.0.1:1", "[::1]:2", f"{'a' * 70}.invalid:3"], system_resolve).look()
     assert found == {"127.0.0.1:1", "[::1]:2"}

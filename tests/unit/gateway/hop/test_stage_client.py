@@ -14,7 +14,9 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import State
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
+from trireme_gateway.hop.ports import NoObserver
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
+from trireme_gateway.hop.stream import by_stream
 
 
 @asynccontextmanager
@@ -23,9 +25,8 @@ async def client_of(
 ) -> AsyncIterator[StageClient]:
     client = StageClient(
         "inference",
-        METHOD,
+        by_stream("inference", METHOD, lambda: Pending(max_in_flight=2, max_items=8), NoObserver()),
         addresses,
-        pending=lambda: Pending(max_in_flight=2, max_items=8),
         on_change=lambda: None,
         policy=UpstreamPolicy(
             resolve_seconds=resolve_seconds, outlier=OutlierPolicy(silence_seconds=silence_seconds)
@@ -171,6 +172,34 @@ async def test_a_name_that_cannot_be_resolved_costs_only_its_own_endpoints() -> 
                 assert (await client.call("echo", "1", [b"x"], soon(), "r")).outcomes == [b"x"]
                 await asyncio.sleep(0.005)
             assert client.endpoints == 1
+
+
+async def test_names_are_asked_sooner_while_somebody_waits() -> None:
+    async with stage_server(EchoHandler()) as stage:
+        asked = 0
+
+        async def resolve(host: str, port: int) -> list[str]:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise OSError("no such name yet")
+            return [stage.address]
+
+        client = StageClient(
+            "inference",
+            by_stream("inference", METHOD, lambda: Pending(max_in_flight=2, max_items=8), NoObserver()),
+            ["inference:1"],
+            on_change=lambda: None,
+            policy=UpstreamPolicy(resolve_seconds=3600),
+            resolve=resolve,
+            urgent=lambda: True,
+        )
+        client.start()
+        try:
+            await until(lambda: len(client.states()) == 1)
+            assert [endpoint.name for endpoint in client.known()] == ["inference:1"]
+        finally:
+            await client.close()
 
 
 async def test_close_fails_calls_under_way() -> None:

@@ -19,6 +19,7 @@ from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopAnswer
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
+from trireme_gateway.hop.stream import by_stream
 
 NEVER = OutlierPolicy(silence_seconds=600)
 QUICK = OutlierPolicy(silence_seconds=0.2, unlearned_seconds=0.2, ejection_seconds=0.2)
@@ -83,9 +84,8 @@ async def upstream(
     notes, names = Notes(), Names(*stages)
     client = StageClient(
         "inference",
-        METHOD,
+        by_stream("inference", METHOD, lambda: Pending(max_in_flight=max_in_flight, max_items=8), notes),
         ["stage:1"],
-        pending=lambda: Pending(max_in_flight=max_in_flight, max_items=8),
         on_change=lambda: None,
         policy=UpstreamPolicy(
             resolve_seconds=0.02,

@@ -8,12 +8,14 @@ from typing import Any
 
 from tests.support.catalogs import state
 from tests.support.stages import METHOD
+from trireme_common.errors import TriremeError
 from trireme_gateway.hop.calls import HopCall, Leg
 from trireme_gateway.hop.endpoint import Endpoint, least_loaded
 from trireme_gateway.hop.learning import Learning
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import NoObserver
+from trireme_gateway.hop.stream import EndpointStream, StreamListener, by_stream
 from trireme_gateway.hop.warden import EVERY_SECONDS, Warden
 
 KEY = ("echo", "1")
@@ -27,7 +29,7 @@ class Owner:
 
     def changed(self, endpoint: Endpoint) -> None: ...
 
-    def broke(self, endpoint: Endpoint, legs: list[Leg]) -> None: ...
+    def broke(self, endpoint: Endpoint, legs: list[Leg], error: TriremeError | None) -> None: ...
 
 
 class Simulation:
@@ -47,9 +49,12 @@ class Simulation:
         def pending() -> Pending:
             return Pending(max_in_flight=1, max_items=8)
 
-        endpoint = Endpoint("inference", address, METHOD, pending, POLICY, NoObserver(), Owner())
-        endpoint.stream.state = state("echo")
-        return endpoint
+        def connect(address: str, listener: StreamListener) -> EndpointStream:
+            stream = by_stream("inference", METHOD, pending, NoObserver())(address, listener)
+            stream.state = state("echo")
+            return stream
+
+        return Endpoint(address, connect, POLICY, Owner())
 
     def _on_ejected(self, endpoint: Endpoint, now: float) -> None:
         self.ejected.append((endpoint.address, round(now - 1000.0, 2)))

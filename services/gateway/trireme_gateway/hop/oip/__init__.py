@@ -1,0 +1,1 @@
+"""A foreign inference server in the place of ours: the same legs, carried by plain ModelInfer calls."""
