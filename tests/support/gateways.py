@@ -18,6 +18,7 @@ from trireme_gateway.cache.events import CacheCounts
 from trireme_gateway.cache.memory import MemoryCache
 from trireme_gateway.catalog import Catalog
 from trireme_gateway.draining import Draining
+from trireme_gateway.holding.holding import Holding
 from trireme_gateway.middleware import AccessLog
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.repository import Repository
@@ -56,6 +57,7 @@ def services(
     found: Catalog | None = None,
     draining: Draining | None = None,
     repository: Repository | None = None,
+    holding: Holding | None = None,
     **settings: Any,
 ) -> Services:
     return Services(
@@ -64,6 +66,7 @@ def services(
         (stages or Stages()).pipeline(),
         draining or Draining(),
         repository=repository or Repository(),
+        holding=holding or Holding(),
     )
 
 

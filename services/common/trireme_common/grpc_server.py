@@ -61,6 +61,10 @@ class GrpcServer:
         await self.set_ready(False)
         await self._server.start()
 
+    async def set_started(self) -> None:
+        """Says SERVING for `startup` alone: what there is to load has been looked at."""
+        await self._health.set("startup", health_pb2.HealthCheckResponse.SERVING)
+
     async def set_ready(self, ready: bool) -> None:
         status = (
             health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING

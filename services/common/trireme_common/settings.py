@@ -88,6 +88,10 @@ class StageSettings(ModelsSettings):
     """Port of the gRPC server; 0 takes a free one."""
     metrics_port: int | None = Field(None, ge=0, le=65535)
     """Port of /metrics for Prometheus, on the same host; unset serves none."""
+    required_models: str = ""
+    """Names of models, with commas between, without which the service is not ready: its health (`readiness`)
+    says NOT_SERVING until a version of each is READY. Unset waits for the first look at the repository
+    alone."""
     drain_seconds: float = Field(0.5, ge=0)
     """After SIGTERM: how long gateways have to turn away before the server refuses new calls."""
     grace_seconds: float = Field(20.0, ge=0)

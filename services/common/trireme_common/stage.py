@@ -13,6 +13,7 @@ from trireme_common.metrics import export_state, serve_metrics
 from trireme_common.model_store import ModelStore
 from trireme_common.process import settle_heap
 from trireme_common.remote.follow import followed
+from trireme_common.required_models import parse_models, wait_for_models
 from trireme_common.settings import StageSettings
 from trireme_common.stage_stream import cancel_and_wait
 
@@ -27,6 +28,7 @@ async def serve_stage(
     Order of the end: NOT_SERVING and a draining state to every gateway, a wait, the server with its
     grace, and only then the models.
     """
+    required = parse_models(settings.required_models, f"{settings.model_config['env_prefix']}REQUIRED_MODELS")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         metrics_port = serve_metrics(settings.host, settings.metrics_port)
@@ -36,7 +38,7 @@ async def serve_stage(
         watcher = asyncio.create_task(_watch(store, settings.models_poll_seconds, usable))
         stack.push_async_callback(cancel_and_wait, watcher)
         logger.info("listening", host=settings.host, port=server.port, metrics_port=metrics_port)
-        ready = asyncio.create_task(_announce_ready(store, server))
+        ready = asyncio.create_task(_announce_ready(store, server, required))
         await stop.wait()
         ready.cancel()
         store.drain()
@@ -48,8 +50,11 @@ async def _watch(store: ModelStore[Any], poll_seconds: float, usable: asyncio.Ev
     await store.watch(poll_seconds)
 
 
-async def _announce_ready(store: ModelStore[Any], server: GrpcServer) -> None:
+async def _announce_ready(store: ModelStore[Any], server: GrpcServer, required: frozenset[str]) -> None:
+    """Ready stays ready: a model that fails or is unloaded later must not take a whole pool away."""
     await store.loaded_once.wait()
+    await server.set_started()
+    await wait_for_models(store, required)
     settle_heap()
     await server.set_ready(True)
     logger.info("ready", models=len(store.state.models))

@@ -2,7 +2,8 @@
 
 A version is routable when at least one endpoint of each stage that it needs has it. A version that was
 put back answers by default, else the newest; READY versions are preferred, and one that is about to be
-unloaded still serves while nothing else is routable. A model that was unloaded is not routable.
+unloaded still serves while nothing else is routable. A model that was unloaded is not routable. One that
+preprocess and postprocess have, and of which inference says nothing or that it is loading, is asleep.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.model_spec import INFERENCE_SUFFIX
 from trireme_common.orders import Ledger, Order
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State
+from trireme_gateway.foreign_models import adopted, lone
+from trireme_gateway.mixed_content import best_of, may_cache
 from trireme_gateway.model_status import (
     ModelHealth,
     VersionStatus,
@@ -42,6 +45,14 @@ class Route:
     """Tensors in, tensors out: only inference is asked."""
 
 
+class Asleep(TriremeError):
+    """Only inference lacks the model: its pool has no endpoint, or one that is still loading."""
+
+    def __init__(self, code: Code, detail: str, model: str) -> None:
+        super().__init__(code, detail)
+        self.model = model
+
+
 @dataclass(frozen=True, slots=True)
 class _Model:
     routes: Mapping[str, Route]
@@ -52,6 +63,7 @@ class _Model:
     stored: tuple[str, ...]
     """Versions on disk that preprocess and postprocess can serve, oldest first."""
     statuses: tuple[VersionStatus, ...]
+    asleep: bool
 
     @property
     def failed(self) -> set[str]:
@@ -61,9 +73,14 @@ class _Model:
 class Catalog:
     """Routing table; `rebuild` replaces it as one immutable map whenever an endpoint changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, inference_sleeps: bool = False) -> None:
+        """`inference_sleeps`: inference may have no endpoint at all; which models there are is then what
+        preprocess and postprocess say."""
+        self._inference_sleeps = inference_sleeps
         self._models: Mapping[str, _Model] = {}
         self._connected: Mapping[str, int] = dict.fromkeys(STAGES, 0)
+        self._listed = False
+        """Whether preprocess and postprocess have said which models there are."""
         self.device = ""
         self.was_ready = False
         """Whether any model was ever routable since the gateway started."""
@@ -76,6 +93,7 @@ class Catalog:
         names = sorted({name for merged in seen.values() for name, _ in merged})
         self._connected = {stage: len(found) for stage, found in by_stage.items()}
         self._models = {name: _build(name, seen, orders.get(name)) for name in names}
+        self._listed = bool(seen[PREPROCESS] and seen[POSTPROCESS])
         self.device = next((state.device for state in by_stage[INFERENCE] if state.device), "")
         self.was_ready = self.was_ready or self.ready
 
@@ -89,13 +107,27 @@ class Catalog:
         )
 
     @property
+    def rousable(self) -> bool:
+        """Whether all that is missing is inference, and a request would be reason enough to start it."""
+        return self._listed and any(model.asleep for model in self._models.values())
+
+    def asleep(self, name: str) -> bool:
+        """Whether the model is there but for inference."""
+        model = self._models.get(name)
+        return model is not None and model.asleep
+
+    @property
     def connected(self) -> Mapping[str, int]:
         """Number of connected endpoints, by stage."""
         return self._connected
 
     def names(self) -> list[str]:
-        """Models that are routable now."""
-        return [name for name, model in self._models.items() if model.routes]
+        """Models that can be asked now; one that is asleep can be where inference is started for it."""
+        return [
+            name
+            for name, model in self._models.items()
+            if model.routes or (model.asleep and self._inference_sleeps)
+        ]
 
     def health(self) -> dict[str, ModelHealth]:
         """State of every model that any stage knows."""
@@ -119,7 +151,7 @@ class Catalog:
         return [status for model in self._models.values() for status in model.statuses]
 
     def resolve(self, name: str, version: str | None = None) -> Route:
-        """The route for a request. Raises TriremeError(MODEL_NOT_FOUND or MODEL_NOT_READY)."""
+        """The route for a request. Raises TriremeError(MODEL_NOT_FOUND or MODEL_NOT_READY), and Asleep."""
         base = name.removesuffix(INFERENCE_SUFFIX)
         model = self._models.get(base)
         if model is None:
@@ -131,12 +163,7 @@ class Catalog:
                     Code.MODEL_NOT_READY,
                     f"model '{name}' is unloaded; POST /v2/repository/models/{base}/load loads it",
                 )
-            if self.was_ready:
-                self._check_stages()
-            reason = f": {model.health.reason}" if model.health.reason else ""
-            raise TriremeError(
-                Code.MODEL_NOT_READY, f"model '{name}' is {model.health.state.lower()}{reason}"
-            )
+            raise self._unserved(name, base, model)
         routes = model.routes if name == base else model.bare
         route = routes.get(version or model.default or "")
         if route is None:
@@ -167,21 +194,36 @@ class Catalog:
             f"several models take {kind}; name one with ?model=: {', '.join(sorted(matching))}",
         )
 
+    def _unserved(self, name: str, base: str, model: _Model) -> TriremeError:
+        """Why no version of a model that is known, and was not unloaded, is routable."""
+        missing = self._missing() if self.was_ready else None
+        reason = f": {model.health.reason}" if model.health.reason else ""
+        error = missing or TriremeError(
+            Code.MODEL_NOT_READY, f"model '{name}' is {model.health.state.lower()}{reason}"
+        )
+        return Asleep(error.code, error.detail, base) if model.asleep else error
+
     def _check_stages(self) -> None:
         """Raises where a name may be unknown only because the stages that know it are not there."""
+        if self._inference_sleeps and self._listed:
+            return
         if not self.was_ready:
             raise TriremeError(Code.MODEL_NOT_READY, "the platform is still loading its models")
+        error = self._missing()
+        if error is not None:
+            raise error
+
+    def _missing(self) -> TriremeError | None:
         missing = [stage for stage, endpoints in self._connected.items() if not endpoints]
-        if missing:
-            raise TriremeError(Code.BACKEND_UNAVAILABLE, f"no endpoint of {', '.join(missing)} is connected")
+        if not missing:
+            return None
+        return TriremeError(Code.BACKEND_UNAVAILABLE, f"no endpoint of {', '.join(missing)} is connected")
 
     def _choices(self) -> str:
         return ", ".join(self.names()) or "none"
 
 
 _Seen = dict[tuple[str, str], ModelVersion]
-
-_RANK = {State.READY: 0, State.UNLOADING: 1, State.LOADING: 2, State.UNAVAILABLE: 3}
 
 
 def _merge(states: list[StageState]) -> _Seen:
@@ -190,8 +232,7 @@ def _merge(states: list[StageState]) -> _Seen:
     for state in states:
         for model in state.models:
             key = (model.name, model.version)
-            if key not in merged or _RANK[model.state] < _RANK[merged[key].state]:
-                merged[key] = model
+            merged[key] = best_of(merged[key], model) if key in merged else model
     return merged
 
 
@@ -202,10 +243,10 @@ def _build(name: str, seen: Mapping[str, _Seen], order: Order | None) -> _Model:
     unloaded = order is not None and order.unloaded
     for version in sorted(versions, key=by_number) if not unloaded else ():
         found = [seen[stage].get((name, version)) for stage in STAGES]
-        route = _route(name, version, found)
+        route = _route(name, version, found) or _bare_route(name, version, seen)
         if route is not None:
             routes[version] = route
-            if all(entry is not None and entry.state is State.READY for entry in found):
+            if all(entry is None or entry.state is State.READY for entry in found):
                 settled.append(version)
     preferred = settled or list(routes)
     default = preferred[-1] if preferred else None
@@ -218,8 +259,25 @@ def _build(name: str, seen: Mapping[str, _Seen], order: Order | None) -> _Model:
     health = health_of(entries, default, order)
     statuses = statuses_of(name, entries, settled, routes, health)
     return _Model(
-        routes, bare, default, health, stored_of(name, (seen[PREPROCESS], seen[POSTPROCESS])), statuses
+        routes,
+        bare,
+        default,
+        health,
+        stored_of(name, (seen[PREPROCESS], seen[POSTPROCESS])),
+        statuses,
+        asleep=not unloaded and not routes and _asleep(name, versions, seen),
     )
+
+
+def _asleep(name: str, versions: Iterable[str], seen: Mapping[str, _Seen]) -> bool:
+    """Nobody who has seen the model at inference calls it bad, and the other two stages could serve it."""
+    states = [entry.state for (model, _), entry in seen[INFERENCE].items() if model == name]
+    if states and State.LOADING not in states:
+        return False
+    prepared = [
+        [seen[stage].get((name, version)) for stage in (PREPROCESS, POSTPROCESS)] for version in versions
+    ]
+    return any(all(entry is not None and entry.descriptor for entry in pair) for pair in prepared)
 
 
 def _route(name: str, version: str, found: list[ModelVersion | None]) -> Route | None:
@@ -227,6 +285,12 @@ def _route(name: str, version: str, found: list[ModelVersion | None]) -> Route |
     preprocess, inference, postprocess = descriptors
     if preprocess is None or inference is None or postprocess is None:
         return None
-    merged = replace(inference, labels=postprocess.labels)
+    cached = may_cache((preprocess, inference, postprocess))
+    merged = replace(adopted(preprocess, inference), labels=postprocess.labels, cache_enabled=cached)
     digests = (preprocess.digest, inference.digest, postprocess.digest)
-    return Route(name, name, version, merged, digests, bare=inference.task == "tensor")
+    return Route(name, name, version, merged, digests, bare=merged.task == "tensor")
+
+
+def _bare_route(name: str, version: str, seen: Mapping[str, _Seen]) -> Route | None:
+    found = lone(name, seen[INFERENCE].get((name, version)), (seen[PREPROCESS], seen[POSTPROCESS]))
+    return Route(name, name, version, found, (found.digest,), bare=True) if found is not None else None

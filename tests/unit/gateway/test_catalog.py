@@ -5,7 +5,7 @@ import pytest
 from tests.support.catalogs import LABELS, catalog, descriptor, state, version
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import ModelVersion, StageState, State
-from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, STAGES, Catalog
+from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, STAGES, Asleep, Catalog
 
 
 def of(**stages: list[StageState]) -> Catalog:
@@ -163,3 +163,70 @@ def test_the_best_state_over_the_endpoints_of_a_stage_counts() -> None:
     found = of(**{stage: [loading, state("m")] for stage in STAGES})
     assert found.health()["m"].state is State.READY
     assert found.resolve("m").descriptor == descriptor()
+
+
+def sleeping(*models: str | ModelVersion) -> Catalog:
+    """Preprocess and postprocess have `models`, and inference may be away."""
+    found = Catalog(inference_sleeps=True)
+    found.rebuild({PREPROCESS: [state(*models)], POSTPROCESS: [state(*models)]})
+    return found
+
+
+def test_a_model_that_only_inference_lacks_is_asleep() -> None:
+    found = sleeping("m")
+    assert (found.ready, found.rousable, found.asleep("m")) == (False, True, True)
+    assert found.names() == ["m"]
+    error = refusal(found, "m.inference")
+    assert isinstance(error, Asleep)
+    assert (error.code, error.model) == (Code.MODEL_NOT_READY, "m")
+
+
+def test_with_inference_away_an_unknown_model_is_still_unknown() -> None:
+    found = sleeping("m")
+    error = refusal(found, "nobody")
+    assert error.code is Code.MODEL_NOT_FOUND
+    assert "served: m" in error.detail
+    with pytest.raises(TriremeError) as several:
+        sleeping("m", "n").default_for(("text-classification",), None, "texts")
+    assert several.value.code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("silent", [PREPROCESS, POSTPROCESS])
+def test_before_both_have_listed_their_models_nobody_is_unknown_or_asleep(silent: str) -> None:
+    found = Catalog(inference_sleeps=True)
+    found.rebuild({stage: [state("m")] for stage in STAGES if stage not in (silent, INFERENCE)})
+    assert not found.rousable
+    for name in ("m", "nobody"):
+        error = refusal(found, name)
+        assert error.code is Code.MODEL_NOT_READY
+        assert not isinstance(error, Asleep)
+
+
+def test_once_it_has_served_the_reason_is_the_endpoint() -> None:
+    found = catalog("m")
+    found.rebuild({PREPROCESS: [state("m")], POSTPROCESS: [state("m")]})
+    error = refusal(found, "m")
+    assert isinstance(error, Asleep)
+    assert error.code is Code.BACKEND_UNAVAILABLE
+    assert found.names() == []  # inference was not said to sleep
+
+
+@pytest.mark.parametrize(
+    ("inference", "asleep"),
+    [
+        ((), True),
+        ((version("other"),), True),
+        ((version("m", found=State.LOADING),), True),
+        ((version("m", "2", State.UNAVAILABLE, "bad"), version("m", "1", State.LOADING)), True),
+        ((version("m", found=State.UNAVAILABLE, reason="bad"),), False),
+        ((version("m", "7"),), False),
+    ],
+)
+def test_what_inference_says_of_a_model_decides_whether_it_is_asleep(
+    inference: tuple[ModelVersion, ...], asleep: bool
+) -> None:
+    found = Catalog(inference_sleeps=True)
+    others = [state("m", version("m", "2"))]
+    found.rebuild({PREPROCESS: others, POSTPROCESS: others, INFERENCE: [state(*inference)]})
+    assert found.asleep("m") is asleep
+    assert isinstance(refusal(found, "m"), Asleep) is asleep

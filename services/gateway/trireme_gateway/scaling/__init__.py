@@ -1,0 +1,1 @@
+"""What an autoscaler is told of the inference pools."""
