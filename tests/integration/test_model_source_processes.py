@@ -245,3 +245,39 @@ async def test_a_cache_that_cannot_be_written_stops_the_stage_with_the_reason(
     code, _, errors = finish(stage)
     assert code == 2
     assert "TRIREME_MODELS_DIR" in errors
+
+
+def test_without_a_terminal_the_log_has_lines_of_progress(site: FileSite, tmp_path: Path) -> None:
+    site.server.cuts = [1_500_000]
+    site.server.stalled.set()
+    fetch = start_fetch(
+        "--source", site.url, "--into", str(tmp_path), "--progress-seconds", "0.2", TRIREME_LOG_FORMAT="json"
+    )
+    assert fetch.stderr is not None
+    lines: list[dict[str, object]] = []
+    while not lines or lines[-1].get("bytes_per_second") != 0:  # nothing arrives any more, and that is told
+        line = json.loads(fetch.stderr.readline())
+        lines += [line] if line["event"] == "models_source_progress" else []
+    last = lines[-1]
+    total = sum(map(len, site.files.values()))
+    assert last["bytes_total"] == total
+    assert last["percent"] == round(last["bytes"] / total * 100, 1)
+    assert 49 < last["percent"] < 51
+    assert (last["files"], last["files_total"]) == (1, 2)
+    site.server.stalled.clear()
+    code, _, errors = finish(fetch)
+    assert code == 0, errors
+    assert "1 installed" in errors
+
+
+def test_what_is_wrong_is_told_by_the_name_under_which_it_was_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    by_option = start_fetch("--source", "ftp://x", "--into", str(tmp_path / "a"))
+    by_variable = start_fetch("--into", str(tmp_path / "a"), TRIREME_MODELS_SOURCE="ftp://x")
+    nowhere = start_fetch("--source", "file:///", "--into", str(tmp_path / "file" / "b"))
+    results = [finish(process) for process in (by_option, by_variable, nowhere)]
+    assert [code for code, _, _ in results] == [2, 2, 2]
+    assert "--source: not a URL" in results[0][2]
+    assert "TRIREME_MODELS_SOURCE: not a URL" in results[1][2]
+    assert "--into: " in results[2][2]
+    assert "cannot be written" in results[2][2]

@@ -23,7 +23,7 @@ from trireme_common.remote.failure import SourceError, Stopped
 from trireme_common.remote.http_index import write_index
 from trireme_common.remote.mirror import Mirror, Passed
 from trireme_common.remote.open_source import build_mirror
-from trireme_common.remote.progress import Progress, for_stream, log_progress
+from trireme_common.remote.progress import LOG_SECONDS, Progress, for_stream, log_progress, reminded
 from trireme_common.settings import ModelsSettings, load_settings
 
 EXIT_FAILURE = 1
@@ -56,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--into", type=Path, help="cache directory; TRIREME_MODELS_DIR by default")
     fetch.add_argument("--models", help="names of models with commas between; all by default")
     fetch.add_argument("--json", action="store_true", help="one line of JSON on standard output at the end")
+    fetch.add_argument(
+        "--progress-seconds",
+        type=float,
+        default=LOG_SECONDS,
+        metavar="SECONDS",
+        help="pause between two lines of progress where standard error is no terminal; 10 by default",
+    )
     fetch.add_argument("--timeout-seconds", type=float, default=0, help="give up after; 0 is never")
     index = commands.add_parser("index", help="write repository.json, which an https:// source needs")
     index.add_argument("directory", type=Path, help="a model repository")
@@ -86,18 +93,30 @@ def _fetch(settings: ModelsSettings, options: argparse.Namespace) -> int:
         timer = threading.Timer(options.timeout_seconds, stop.set)
         timer.daemon = True
         timer.start()
-    progress = for_stream(sys.stderr, log_progress)
-    mirror, cache = build_mirror(settings, progress, stop)
+    progress = for_stream(sys.stderr, log_progress, options.progress_seconds)
+    said_by = "TRIREME_MODELS_SOURCE" if options.source is None else "--source"
+    mirror, cache = build_mirror(settings, progress, stop, said_by)
+    _check_writable(cache, "TRIREME_MODELS_DIR" if options.into is None else "--into")
     started = time.monotonic()
     reason, passed = "", Passed()
     try:
-        passed = _run_locked(mirror, cache, stop)
+        with reminded(progress):
+            passed = _run_locked(mirror, cache, stop)
     except SourceError as error:
         reason = error.detail
     except Stopped:
         reason = "stopped before the end; the next fetch continues"
     _report(passed, progress, reason, time.monotonic() - started, as_json=options.json)
     return EXIT_FAILURE if reason or passed.failed else 0
+
+
+def _check_writable(cache: Cache, said_by: str) -> None:
+    """Raises SettingsError, which names by what the directory was given."""
+    try:
+        with cache.lock():
+            pass
+    except OSError as error:
+        raise SettingsError(f"{said_by}: {cache.directory} cannot be written: {error.strerror}") from error
 
 
 def _run_locked(mirror: Mirror, cache: Cache, stop: threading.Event) -> Passed:

@@ -26,17 +26,18 @@ _OBJECT_STORES = ("s3", "gs", "az")
 _FORMS = "s3://, gs://, az://, https://, http://, oci://, oci+http:// or file:///"
 
 
-def open_source(settings: ModelsSettings) -> Source:
-    """The source that the settings name. Raises SettingsError; the message never quotes the URL."""
+def open_source(settings: ModelsSettings, said_by: str = _VARIABLE) -> Source:
+    """The source that the settings name. Raises SettingsError, which says by what the URL was given
+    (`said_by`) and never quotes it."""
     url = settings.models_source or ""
     parts = urlsplit(url)
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise SettingsError(
-            f"{_VARIABLE}: a URL without user, query or fragment; credentials go into "
+            f"{said_by}: a URL without user, query or fragment; credentials go into "
             f"{_VARIABLE}_USERNAME and {_VARIABLE}_PASSWORD, or into the platform's own variables"
         )
     if parts.scheme in ("http", "oci+http") and not settings.models_source_allow_http:
-        raise SettingsError(f"{_VARIABLE}: not encrypted; say {_VARIABLE}_ALLOW_HTTP=true if that is meant")
+        raise SettingsError(f"{said_by}: not encrypted; say {_VARIABLE}_ALLOW_HTTP=true if that is meant")
     if parts.scheme in _OBJECT_STORES:
         return ObjectStoreSource(
             url,
@@ -46,10 +47,13 @@ def open_source(settings: ModelsSettings) -> Source:
         )
     if parts.scheme == "file" and not parts.netloc and parts.path:
         return DirectorySource(Path(unquote(parts.path)))
-    return _over_http(url, parts.scheme, parts.netloc, settings)
+    source = _over_http(url, parts.scheme, parts.netloc, settings)
+    if source is None:
+        raise SettingsError(f"{said_by}: not a URL that begins with {_FORMS}")
+    return source
 
 
-def _over_http(url: str, scheme: str, host: str, settings: ModelsSettings) -> Source:
+def _over_http(url: str, scheme: str, host: str, settings: ModelsSettings) -> Source | None:
     bounds = HttpBounds(
         settings.models_source_timeout_seconds,
         settings.models_source_allow_http,
@@ -63,13 +67,13 @@ def _over_http(url: str, scheme: str, host: str, settings: ModelsSettings) -> So
         return HttpSource(url, HttpClient(bounds), credentials)
     if scheme in ("oci", "oci+http") and host:
         return OciSource(url, HttpClient(bounds), credentials or docker_credentials(host))
-    raise SettingsError(f"{_VARIABLE}: not a URL that begins with {_FORMS}")
+    return None
 
 
 def build_mirror(
-    settings: ModelsSettings, telemetry: Telemetry, stop: threading.Event
+    settings: ModelsSettings, telemetry: Telemetry, stop: threading.Event, said_by: str = _VARIABLE
 ) -> tuple[Mirror, Cache]:
-    """The mirror of `models_source` into `models_dir`. Raises SettingsError."""
+    """The mirror of `models_source` into `models_dir`. Raises SettingsError, as `open_source`."""
     cache = Cache(settings.models_dir)
     names = frozenset(re.split(r"[,\s]+", settings.models_source_models.strip())) - {""}
     options = MirrorOptions(
@@ -78,4 +82,4 @@ def build_mirror(
         spare_versions=settings.models_source_spare_versions,
         concurrency=settings.models_source_concurrency,
     )
-    return Mirror(open_source(settings), cache, options, telemetry, stop), cache
+    return Mirror(open_source(settings, said_by), cache, options, telemetry, stop), cache

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 
-from trireme_common.remote.progress import Progress, bar, for_stream
+from trireme_common.remote.progress import Progress, bar, for_stream, reminded
 
 
 class Terminal(io.StringIO):
@@ -30,3 +31,28 @@ def test_a_terminal_sees_a_bar_and_a_pipe_sees_lines() -> None:
     bar(terminal)(progress)
     assert "25% 1.0/4.0 MiB, 0/2 files" in terminal.getvalue()
     assert not lines
+
+
+def test_a_download_that_stands_still_is_shown_too() -> None:
+    now = [0.0]
+    shown: list[tuple[float, float]] = []
+    progress = Progress(lambda it: shown.append((it.part, it.bytes_per_second)), 5.0, clock=lambda: now[0])
+    progress.planned(1, 1000)
+    now[0] = 4.0
+    progress.remind()
+    assert not shown
+    progress.reused(250)
+    now[0] = 10.0
+    progress.received(500)
+    now[0] = 20.0
+    progress.remind()
+    assert shown == [(0.75, 50.0), (0.75, 0.0)]
+
+
+def test_a_thread_reminds_until_the_end() -> None:
+    told = threading.Event()
+    progress = Progress(lambda _: told.set(), 0.0)
+    with reminded(progress, 0.001):
+        assert told.wait(10)
+    told.clear()
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
