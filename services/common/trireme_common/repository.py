@@ -7,6 +7,11 @@
 A directory with a `config.pbtxt` is a model of Triton's and served as it is (`triton/`); a model.yaml
 beside it wins. One that holds `<version>/model.onnx` and neither is served as task `tensor`.
 Directories without any of the three are not models and are passed over.
+
+What load requests brought along stands in a directory of its own and is read in place of the model:
+
+    <models>/.trireme-overrides/<name>/config.pbtxt    its configuration
+    <models>/.trireme-overrides/<name>/<version>/      its files; where there are none, the model's own
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from trireme_common.errors import SpecError
 from trireme_common.model_spec import ModelSpec, read_model_spec
 from trireme_common.triton.translation import CONFIG_FILE, TritonModel, read_triton_model
 
+OVERRIDES = ".trireme-overrides"
 SPEC_FILE = "model.yaml"
 GOLDEN_FILE = "golden.json"
 MODEL_FILES = ("model.onnx", "model.onnx.data", "model.pt", "model.pt2")
@@ -43,6 +49,8 @@ class VersionFiles:
     """What of the model's files is not honoured."""
     triton: TritonModel | None = None
     """Where `spec` comes from a config.pbtxt."""
+    override: Path | None = None
+    """Where that one was brought by a load request, and the files were not."""
 
     @property
     def spec_file(self) -> str:
@@ -111,20 +119,30 @@ def scan(models_dir: Path, reader: SpecReader | None = None) -> Scan:
         raise SpecError(f"the model repository {models_dir} is not a directory; set TRIREME_MODELS_DIR")
     versions: list[VersionFiles] = []
     broken: list[tuple[str, str]] = []
-    for directory in sorted(models_dir.iterdir()):
-        if not directory.is_dir() or directory.name.startswith((".", "_")):
-            continue
+    overrides = _directories(models_dir / OVERRIDES)
+    for name, directory in sorted({**overrides, **_directories(models_dir)}.items()):
         try:
-            versions.extend(_model_versions(directory, reader))
+            versions.extend(_model_versions(directory, reader, overrides.get(name)))
         except (SpecError, OSError) as error:
             broken.append((directory.name, str(error)))
     return Scan(tuple(versions), tuple(broken))
 
 
-def _model_versions(directory: Path, reader: SpecReader) -> Iterator[VersionFiles]:
+def _directories(parent: Path) -> dict[str, Path]:
+    """Directories that may hold a model, by name; none where `parent` is none."""
+    if not parent.is_dir():
+        return {}
+    return {
+        path.name: path for path in parent.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))
+    }
+
+
+def _model_versions(directory: Path, reader: SpecReader, override: Path | None) -> Iterator[VersionFiles]:
+    if override is not None and any(map(_is_version, override.iterdir())):
+        directory, override = override, None
     numbers = sorted(int(path.name) for path in directory.iterdir() if _is_version(path))
     files = _model_files(directory, numbers)
-    found = _read_model(directory, files, reader)
+    found = _read_model(directory, files, reader, override)
     if found is None:
         return
     spec, notes, triton = found
@@ -132,16 +150,16 @@ def _model_versions(directory: Path, reader: SpecReader) -> Iterator[VersionFile
         raise SpecError(f"{directory}: no version; put the model into {directory / '1'}")
     for number in numbers:
         version = directory / str(number)
-        made = VersionFiles(spec, number, version, "", notes, triton)
+        made = VersionFiles(spec, number, version, "", notes, triton, override)
         yield replace(made, signature=_signature(made))
 
 
 def _read_model(
-    directory: Path, files: tuple[str, ...], reader: SpecReader
+    directory: Path, files: tuple[str, ...], reader: SpecReader, override: Path | None
 ) -> tuple[ModelSpec, tuple[str, ...], TritonModel | None] | None:
     """Spec and notes of a model; None where the directory is none."""
-    spec_path, config_path = directory / SPEC_FILE, directory / CONFIG_FILE
-    if spec_path.is_file():
+    spec_path, config_path = directory / SPEC_FILE, (override or directory) / CONFIG_FILE
+    if override is None and spec_path.is_file():
         spec = reader.read(spec_path)
         _check_name(spec_path, spec.name)
         notes = (f"{CONFIG_FILE} is not read: {SPEC_FILE} stands beside it",) if config_path.is_file() else ()
@@ -187,7 +205,8 @@ def _is_version(path: Path) -> bool:
 def _signature(files: VersionFiles) -> str:
     digest = hashlib.blake2b(digest_size=16)
     model = files.directory.parent
-    shared = (model / SPEC_FILE, model / CONFIG_FILE, model / GOLDEN_FILE, *files.label_files)
+    config = (files.override or model) / CONFIG_FILE
+    shared = (model / SPEC_FILE, config, model / GOLDEN_FILE, *files.label_files)
     for path in (*shared, *sorted(files.directory.rglob("*"))):
         try:
             stat = path.stat()

@@ -9,7 +9,7 @@ import pytest
 from tests.support.repositories import change, write_model
 from tests.support.triton_models import write_triton_model
 from trireme_common.errors import SpecError
-from trireme_common.repository import SpecReader, VersionFiles, content_digest, scan, sha256
+from trireme_common.repository import OVERRIDES, SpecReader, VersionFiles, content_digest, scan, sha256
 
 
 def only(root: Path) -> VersionFiles:
@@ -211,3 +211,38 @@ def test_a_model_file_of_another_name_counts_as_weights(tmp_path: Path) -> None:
     change(folder / "1" / "net.onnx", "other")
     assert content_digest(only(tmp_path), with_model=True) != whole
     assert content_digest(only(tmp_path), with_model=False) == light
+
+
+def test_what_a_request_brought_along_is_read_in_place_of_the_model(tmp_path: Path) -> None:
+    write_triton_model(tmp_path, "own", "max_batch_size: 8", {1: b"w"})
+    write_model(tmp_path, "described", 1)
+    sent = tmp_path / OVERRIDES
+    before = {files.spec.name: files for files in scan(tmp_path).versions}
+    write_triton_model(sent, "own", "max_batch_size: 4", {})
+    write_triton_model(sent, "described", "max_batch_size: 2", {})
+    write_triton_model(sent, "new", "max_batch_size: 3", {2: b"v"})
+    write_triton_model(sent, ".aside", "max_batch_size: 1", {2: b"v"})
+    found = {files.spec.name: files for files in scan(tmp_path).versions}
+    assert {name: files.spec.batching.max_batch_size for name, files in found.items()} == {
+        "own": 4,
+        "described": 2,
+        "new": 3,
+    }
+    assert found["own"].directory == tmp_path / "own" / "1"
+    assert found["new"].directory == sent / "new" / "2"
+    assert all(files.signature != before[name].signature for name, files in found.items() if name in before)
+    digests = {content_digest(files, with_model=True) for files in (found["own"], before["own"])}
+    assert len(digests) == 2
+    change(sent / "own" / "config.pbtxt", "max_batch_size: 5")
+    again = {files.spec.name: files for files in scan(tmp_path).versions}
+    assert again["own"].signature != found["own"].signature
+
+
+def test_files_that_a_request_brought_along_replace_all_versions(tmp_path: Path) -> None:
+    write_triton_model(tmp_path, "m", "max_batch_size: 8", {1: b"w", 3: b"w"})
+    write_triton_model(tmp_path / OVERRIDES, "m", "max_batch_size: 4", {2: b"v"})
+    assert [(files.version, files.spec.batching.max_batch_size) for files in scan(tmp_path).versions] == [
+        (2, 4)
+    ]
+    shutil.rmtree(tmp_path / OVERRIDES / "m")
+    assert [files.version for files in scan(tmp_path).versions] == [1, 3]

@@ -11,7 +11,7 @@ from tests.support.fleets import Fleet
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import State
 from trireme_gateway.catalog import POSTPROCESS, VersionStatus
-from trireme_gateway.repository import Repository, check_load_parameters, check_unload_parameters
+from trireme_gateway.repository import Repository, check_unload_parameters
 
 
 def soon() -> float:
@@ -133,12 +133,11 @@ async def test_without_every_stage_nothing_is_ordered() -> None:
 
 
 def test_parameters_that_cannot_be_honoured_are_refused() -> None:
-    check_load_parameters({})
     check_unload_parameters({"unload_dependents": True})
-    with pytest.raises(TriremeError, match="no parameter 'config'"):
-        check_load_parameters({"config": "{}"})
     with pytest.raises(TriremeError, match="no parameter 'force'"):
         check_unload_parameters({"force": 1})
+    with pytest.raises(TriremeError, match="must be true or false"):
+        check_unload_parameters({"unload_dependents": {}})
 
 
 async def test_if_all_endpoints_go_meanwhile_that_is_said() -> None:

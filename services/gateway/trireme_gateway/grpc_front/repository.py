@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from trireme_gateway.context import RequestContext
-from trireme_gateway.repository import check_load_parameters, check_unload_parameters
+from trireme_gateway.repository import check_unload_parameters
 from trireme_gateway.services import Services
 from trireme_gateway.v2.metadata import repository_index
 from trireme_protos.inference import grpc_service_pb2 as pb
@@ -25,13 +28,21 @@ class RepositoryServicer:
     async def load(
         self, request: pb.RepositoryModelLoadRequest, context: RequestContext
     ) -> pb.RepositoryModelLoadResponse:
-        check_load_parameters(request.parameters)
-        await self._services.repository.load(request.model_name, context.deadline)
+        parameters = _parameters(request.parameters)
+        await self._services.repository.load(request.model_name, context.deadline, parameters)
         return pb.RepositoryModelLoadResponse()
 
     async def unload(
         self, request: pb.RepositoryModelUnloadRequest, context: RequestContext
     ) -> pb.RepositoryModelUnloadResponse:
-        check_unload_parameters(request.parameters)
+        check_unload_parameters(_parameters(request.parameters))
         await self._services.repository.unload(request.model_name, context.deadline)
         return pb.RepositoryModelUnloadResponse()
+
+
+def _parameters(parameters: Mapping[str, pb.ModelRepositoryParameter]) -> dict[str, Any]:
+    found = {}
+    for name, parameter in parameters.items():
+        choice = parameter.WhichOneof("parameter_choice")
+        found[name] = None if choice is None else getattr(parameter, choice)
+    return found

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from trireme_common.errors import Code, TriremeError
-from trireme_gateway.body import read_body
-from trireme_gateway.json_body import parse_json
+from trireme_gateway.body import read_object
 from trireme_gateway.presenters import json_response
-from trireme_gateway.repository import check_load_parameters, check_unload_parameters
+from trireme_gateway.repository import check_unload_parameters
 from trireme_gateway.routes import repository_openapi as openapi
 from trireme_gateway.routes.v2_openapi import ERRORS
 from trireme_gateway.services import ContextDep, Services, ServicesDep
@@ -27,9 +26,10 @@ router = APIRouter(prefix="/v2/repository/models", tags=["model repository"], re
 )
 async def load(request: Request, services: ServicesDep, context: ContextDep, model: str) -> Response:
     """Serves the model as its own version policy says: looks for new versions, tries again what had failed,
-    loads what is lazy, and lifts an unload or a rollback. Answers when every endpoint has done so."""
-    check_load_parameters(await _parameters(request, services))
-    await services.repository.load(model, context.deadline)
+    loads what is lazy, and lifts an unload or a rollback. Answers when every endpoint has done so. The
+    parameters `config` and `file:<version>/<name>` bring a configuration and files along."""
+    parameters = await _parameters(request, services)
+    await services.repository.load(model, context.deadline, parameters)
     return json_response({})
 
 
@@ -41,7 +41,8 @@ async def load(request: Request, services: ServicesDep, context: ContextDep, mod
 )
 async def unload(request: Request, services: ServicesDep, context: ContextDep, model: str) -> Response:
     """Requests for it are refused at once, also after restarts; those under way are answered."""
-    check_unload_parameters(await _parameters(request, services))
+    parameters = await _parameters(request, services)
+    check_unload_parameters(parameters)
     await services.repository.unload(model, context.deadline)
     return json_response({})
 
@@ -55,7 +56,7 @@ async def unload(request: Request, services: ServicesDep, context: ContextDep, m
 async def rollback(request: Request, services: ServicesDep, context: ContextDep, model: str) -> Response:
     """The version answers on every replica, whatever newer ones there are or come, also after restarts.
     Without `version`: the newest good one that is older than the one that answers now."""
-    body = await _object(request, services)
+    body = await read_object(request, services.settings.max_body_bytes)
     version = body.get("version")
     if isinstance(version, int) and not isinstance(version, bool):
         version = str(version)
@@ -75,15 +76,7 @@ async def lift(services: ServicesDep, context: ContextDep, model: str) -> Respon
 
 
 async def _parameters(request: Request, services: Services) -> dict[str, Any]:
-    parameters = (await _object(request, services)).get("parameters", {})
+    parameters = (await read_object(request, services.settings.max_body_bytes)).get("parameters", {})
     if not isinstance(parameters, dict):
         raise TriremeError(Code.INVALID_ARGUMENT, "'parameters' must be an object")
     return parameters
-
-
-async def _object(request: Request, services: Services) -> dict[str, Any]:
-    body = await read_body(request, services.settings.max_body_bytes)
-    content = parse_json(body) if body.strip() else {}
-    if not isinstance(content, dict):
-        raise TriremeError(Code.INVALID_ARGUMENT, "the body must be a JSON object, or empty")
-    return content

@@ -23,7 +23,17 @@ DONE: Responses = {
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
 }
-LOAD_BODY = _body({"type": "object", "properties": {"parameters": _closed({})}}, {})
+_LOAD_PARAMETERS = {
+    **_closed({"config": {"type": "string", "description": "Triton's ModelConfig, as JSON"}}),
+    "patternProperties": {
+        "^file:[1-9][0-9]*/[A-Za-z0-9_][A-Za-z0-9_.-]*$": {
+            "type": "string",
+            "contentEncoding": "base64",
+            "description": "Content of a file of a version; needs `config` beside it",
+        }
+    },
+}
+LOAD_BODY = _body({"type": "object", "properties": {"parameters": _LOAD_PARAMETERS}}, {})
 UNLOAD_BODY = _body(
     {"type": "object", "properties": {"parameters": _closed({"unload_dependents": {"type": "boolean"}})}}, {}
 )

@@ -57,7 +57,8 @@ async def test_rollback_answers_the_version_and_delete_lifts_it(body: Any, expec
         ("models/m/rollback", {"to": "1"}, 400, '{"version": "N"}'),
         ("models/m/load", [], 400, "must be a JSON object"),
         ("models/m/load", {"parameters": []}, 400, "'parameters' must be an object"),
-        ("models/m/load", {"parameters": {"config": "{}"}}, 400, "no parameter 'config'"),
+        ("models/m/load", {"parameters": {"config": "{}"}}, 400, "this gateway takes no 'config'"),
+        ("models/m/load", {"parameters": {"force": True}}, 400, "no parameter 'force'"),
         ("models/m/unload", {"parameters": {"force": True}}, 400, "no parameter 'force'"),
     ],
 )
@@ -93,3 +94,11 @@ async def test_the_routes_are_documented() -> None:
         operation = paths[f"/v2/repository/models/{{model}}/{path}"]["post"]
         assert "422" not in operation["responses"]
         json.dumps(operation["requestBody"]["content"]["application/json"]["schema"])
+
+
+@pytest.mark.parametrize("value", [None, {}, "true", 1])
+async def test_unload_dependents_is_true_or_false(value: Any) -> None:
+    fleet = Fleet()
+    refused = await ask(fleet, "POST", "models/m/unload", json={"parameters": {"unload_dependents": value}})
+    assert (refused.status_code, "unload_dependents" in refused.json()["error"]) == (400, True)
+    assert (await ask(fleet, "POST", "index", json={"ready": True})).json() != []

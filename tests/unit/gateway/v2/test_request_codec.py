@@ -17,6 +17,7 @@ from trireme_gateway.v2.requests import InferRequest, InferResponse, RequestedOu
 from trireme_gateway.v2.response_codec import encode_response
 
 X = {"name": "x", "datatype": "INT32", "shape": [2], "data": [1, 2]}
+IN_MEMORY = {"shared_memory_region": "r", "shared_memory_byte_size": 8}
 
 
 def binary_body(content: Any, *blobs: bytes) -> tuple[bytes, str]:
@@ -111,7 +112,9 @@ def test_ids_outputs_and_parameters_are_read_and_unknown_keys_ignored() -> None:
         ({"inputs": [{**X, "parameters": []}]}, "'parameters' must be an object"),
         ({"inputs": [{**X, "parameters": {"a": []}}]}, "must be a string, a number or a boolean"),
         ({"inputs": [{**X, "parameters": {"binary_data_size": 8}}]}, "has both"),
-        ({"inputs": [{**X, "parameters": {"shared_memory_region": "r"}}]}, "shared memory is not available"),
+        ({"inputs": [{**X, "parameters": {"shared_memory_region": "r"}}]}, "needs 'shared_memory_byte_size'"),
+        ({"inputs": [{**X, "parameters": {"shared_memory_byte_size": 8}}]}, "need 'shared_memory_region'"),
+        ({"inputs": [{**X, "parameters": IN_MEMORY}]}, "Input must set only one of the following fields"),
     ],
 )
 def test_malformed_requests_say_what_is_wrong(content: Any, said: str) -> None:

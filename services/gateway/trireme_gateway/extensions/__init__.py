@@ -1,0 +1,1 @@
+"""Triton's logging, trace and shared-memory extensions, whatever the transport."""
