@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -13,6 +14,9 @@ class Draining:
     """Every answer says `connection: close`, so that clients come back on another connection."""
     replaced: bool = False
     """Another worker of this gateway has taken over: the port as a whole stays ready."""
+
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once nothing new is taken: streams end behind what they have taken."""
 
     def __call__(self) -> bool:
         """Whether balancers are to turn away."""

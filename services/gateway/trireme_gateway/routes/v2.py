@@ -8,18 +8,22 @@ from starlette.responses import Response
 from trireme_common import __version__
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.body import read_body
+from trireme_gateway.catalog import Asleep, Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.json_body import parse_json
 from trireme_gateway.presenters import json_response
 from trireme_gateway.routes import v2_openapi as openapi
 from trireme_gateway.services import ContextDep, Services, ServicesDep
 from trireme_gateway.v2.compression import choose_coding, compress, decompress
-from trireme_gateway.v2.inference import infer, resolve
+from trireme_gateway.v2.inference import awake, infer, resolve
 from trireme_gateway.v2.metadata import model_config, model_metadata, repository_index, server_metadata
 from trireme_gateway.v2.offload import THREAD_BYTES, away_from_loop
+from trireme_gateway.v2.raw_request import decode_raw, is_raw
 from trireme_gateway.v2.request_codec import decode_request
 from trireme_gateway.v2.requests import InferRequest
 from trireme_gateway.v2.response_codec import Encoded, encode_response
+from trireme_gateway.v2.shared_memory import REGION, shared_inputs
+from trireme_gateway.v2.signature import signature_of
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"], responses=openapi.ERRORS)
 
@@ -108,23 +112,45 @@ async def infer_model(
     request: Request, services: ServicesDep, context: ContextDep, model: str, version: str | None = None
 ) -> Response:
     """JSON, or JSON with binary tensor data behind it (`Inference-Header-Content-Length`), gzip or
-    deflate. A model with pre- and postprocess takes BYTES or numbers and answers labels and scores;
-    its bare tensor model is `<name>.inference`."""
+    deflate; with a header length of 0 the body is the data of the model's one input. A model with pre-
+    and postprocess takes BYTES or numbers and answers labels and scores; its bare tensor model is
+    `<name>.inference`."""
     body = await read_body(request, services.settings.max_body_bytes)
-    resolve(services.catalog, model, version)  # an unknown model is said before what is wrong with the body
-    infer_request = await _decode(body, request, services)
+    # An unknown model is said before what is wrong with the body.
+    try:
+        route = resolve(services.catalog, model, version)
+    except Asleep as asleep:
+        route = await awake(services, asleep, model, version, context, len(body))
+    infer_request = await _decode(body, route, request, services)
     return await _answer(model, version, infer_request, request, services, context)
 
 
-async def _decode(body: bytes, request: Request, services: Services) -> InferRequest:
+async def _decode(body: bytes, route: Route, request: Request, services: Services) -> InferRequest:
     limit = services.settings.max_body_bytes
     coding = request.headers.get("content-encoding", "")
     header_length = request.headers.get(_HEADER_LENGTH)
+    memory = services.shared_memory
 
     def decode() -> InferRequest:
-        return decode_request(decompress(body, coding, limit), header_length)
+        plain = decompress(body, coding, limit)
+        if is_raw(header_length):
+            _refuse_json(request)
+            return decode_raw(plain, signature_of(route))
+        return decode_request(plain, header_length, shared_inputs(memory, limit))
 
-    return await away_from_loop(decode, THREAD_BYTES if coding else len(body))
+    # What lies in shared memory may be larger than the body.
+    large = coding or (memory.enabled and REGION.encode() in body)
+    return await away_from_loop(decode, THREAD_BYTES if large else len(body))
+
+
+def _refuse_json(request: Request) -> None:
+    """A raw body may hold anything, so one that is said to be JSON was not meant to be raw."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        raise TriremeError(
+            Code.INVALID_ARGUMENT,
+            "the body is said to be application/json, but Inference-Header-Content-Length: 0 says that no "
+            "JSON stands in it; a raw body is application/octet-stream",
+        )
 
 
 async def _answer(

@@ -115,8 +115,9 @@ INFER_BODY: dict[str, Any] = {
             "name": "Inference-Header-Content-Length",
             "in": "header",
             "required": False,
-            "description": "Length of the JSON where binary tensor data stands behind it",
-            "schema": {"type": "integer", "minimum": 1},
+            "description": "Length of the JSON where binary tensor data stands behind it; 0 where the "
+            "whole body is the data of the model's one input",
+            "schema": {"type": "integer", "minimum": 0},
         }
     ],
     "requestBody": {

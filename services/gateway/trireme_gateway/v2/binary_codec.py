@@ -71,8 +71,8 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     if not 0 < length <= len(body):
         raise TriremeError(
             Code.INVALID_ARGUMENT,
-            f"Inference-Header-Content-Length must be the length of the JSON at the head of the body, "
-            f"from 1 to {len(body)}",
+            "Inference-Header-Content-Length must be the length of the JSON at the head of the body, "
+            f"from 1 to {len(body)}; 0 says that the whole body is the data of the model's one input",
         )
     return body[:length], body[length:]
 

@@ -41,16 +41,21 @@ def decompress(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def choose_coding(accept_encoding: str, size: int) -> str | None:
-    """The coding for a response of `size` bytes; None where none is wanted or worth its time."""
-    if size < _WORTHWHILE_BYTES:
+    """The coding for a response of `size` bytes; None where none is wanted or worth its time.
+
+    Most clients name every coding they know with each request, so a list leaves small bodies as they
+    are; who names one coding alone wants it.
+    """
+    if not accept_encoding or (size < _WORTHWHILE_BYTES and "," in accept_encoding):
         return None
-    best, best_quality = None, 0.0
+    qualities = {}
     for part in accept_encoding.lower().split(","):
         coding, _, parameters = part.partition(";")
-        quality = _quality(parameters)
-        if coding.strip() in OFFERED and quality > best_quality:
-            best, best_quality = coding.strip(), quality
-    return best
+        qualities[coding.strip()] = _quality(parameters)
+    anything = qualities.get("*", 0.0)
+    best = max(OFFERED, key=lambda coding: qualities.get(coding, anything))  # gzip where they are equal
+    quality = qualities.get(best, anything)
+    return best if quality > 0 and quality >= qualities.get("identity", 0.0) else None
 
 
 def compress(body: bytes, coding: str) -> bytes:

@@ -14,7 +14,18 @@ from trireme_gateway.v2.inference import resolve
 from trireme_gateway.v2.signature import signature_of
 
 SERVER_NAME = "trireme"
-EXTENSIONS = ("classification", "binary_tensor_data", "model_configuration")
+EXTENSIONS = (
+    "classification",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
+    "model_configuration",
+    "system_shared_memory",
+    "binary_tensor_data",
+    "statistics",
+    "trace",
+    "logging",
+)
 
 
 class ServerMetadata(TypedDict):

@@ -10,26 +10,24 @@ from trireme_common.tensors import Tensor
 from trireme_gateway.json_body import parse_json
 from trireme_gateway.v2.binary_codec import BinaryReader, decode_binary, split_body
 from trireme_gateway.v2.json_codec import decode_json
-from trireme_gateway.v2.requests import (
-    InferRequest,
-    Parameter,
-    Parameters,
-    RequestedOutput,
-    refuse_shared_memory,
-)
+from trireme_gateway.v2.requests import InferRequest, Parameter, Parameters, RequestedOutput
+from trireme_gateway.v2.shared_memory import NO_SHARED_INPUTS, SharedInputs, place_of
 
 
-def decode_request(body: bytes, header_length: str | None = None) -> InferRequest:
-    """`header_length` is the header `Inference-Header-Content-Length` as it came, None where it is absent.
+def decode_request(
+    body: bytes, header_length: str | None = None, shared: SharedInputs = NO_SHARED_INPUTS
+) -> InferRequest:
+    """`header_length` is the header `Inference-Header-Content-Length` as it came, None where it is absent;
+    `shared` reads the inputs that lie in shared memory.
 
-    Unknown keys and parameters are ignored. Raises TriremeError(INVALID_ARGUMENT).
+    Unknown keys and parameters are ignored. Raises TriremeError(INVALID_ARGUMENT), and what `shared` raises.
     """
     head, tail = split_body(body, header_length)
     content = parse_json(head)
     if not isinstance(content, dict):
         raise _invalid("the body must be a JSON object with 'inputs'")
     reader = BinaryReader(tail)
-    inputs = tuple(_input(entry, reader) for entry in _objects(content, "inputs"))
+    inputs = tuple(_input(entry, reader, shared) for entry in _objects(content, "inputs"))
     reader.finish()
     outputs = tuple(_output(entry) for entry in _objects(content, "outputs", optional=True))
     request_id = content.get("id") or ""
@@ -38,7 +36,7 @@ def decode_request(body: bytes, header_length: str | None = None) -> InferReques
     return InferRequest(inputs, outputs, _parameters(content, "the request"), request_id)
 
 
-def _input(entry: Mapping[str, Any], reader: BinaryReader) -> Tensor:
+def _input(entry: Mapping[str, Any], reader: BinaryReader, shared: SharedInputs) -> Tensor:
     name = _name(entry, "input")
     datatype = entry.get("datatype")
     shape = entry.get("shape")
@@ -47,7 +45,14 @@ def _input(entry: Mapping[str, Any], reader: BinaryReader) -> Tensor:
     if not isinstance(shape, list) or not set(map(type, shape)) <= {int}:
         raise _invalid(f"input '{name}': 'shape' must be a list of whole numbers")
     parameters = _parameters(entry, f"input '{name}'")
-    refuse_shared_memory(parameters, f"input '{name}'")
+    place = place_of(parameters, f"input '{name}'") if parameters else None
+    if place is not None:
+        if entry.get("data") is not None or "binary_data_size" in parameters:
+            raise _invalid(
+                f"input '{name}': Input must set only one of the following fields: 'data', "
+                "'binary_data_size' in 'parameters', 'shared_memory_region' in 'parameters'"
+            )
+        return decode_binary(name, datatype, shape, shared.take(place))
     if "binary_data_size" in parameters:
         if entry.get("data") is not None:
             raise _invalid(f"input '{name}': has both 'data' and the parameter binary_data_size")
@@ -59,9 +64,7 @@ def _input(entry: Mapping[str, Any], reader: BinaryReader) -> Tensor:
 
 def _output(entry: Mapping[str, Any]) -> RequestedOutput:
     name = _name(entry, "output")
-    parameters = _parameters(entry, f"output '{name}'")
-    refuse_shared_memory(parameters, f"output '{name}'")
-    return RequestedOutput(name, parameters)
+    return RequestedOutput(name, _parameters(entry, f"output '{name}'"))
 
 
 def _objects(content: Mapping[str, Any], key: str, *, optional: bool = False) -> list[Mapping[str, Any]]:

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor
+from trireme_gateway.v2.shared_memory import Place, place_of
 
 Parameter = bool | int | float | str
 Parameters = Mapping[str, Parameter]
+
+# Every answer is its request's last and says so, so that no empty one has to follow it.
+_EMPTY_FINAL = "triton_enable_empty_final_response"
+_FLAGS = ("sequence_start", "sequence_end", _EMPTY_FINAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,21 @@ class RequestedOutput:
         Raises TriremeError(INVALID_ARGUMENT) for anything but a whole number from 0 on.
         """
         return whole_number(self.parameters, "classification", f"output '{self.name}': ")
+
+    @property
+    def place(self) -> Place | None:
+        """Where in shared memory the tensor is to be put; None sends it.
+
+        Raises TriremeError(INVALID_ARGUMENT) where it is to be sent, or answered as classes, as well.
+        """
+        place = place_of(self.parameters, f"output '{self.name}'")
+        for other in ("classification", "binary_data"):
+            if place is not None and self.parameters.get(other):
+                raise TriremeError(
+                    Code.INVALID_ARGUMENT,
+                    f"output '{self.name}': Output can't set both 'shared_memory_region' and '{other}'",
+                )
+        return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,27 @@ class InferRequest:
         """Level among those that the model has, 1 the first to be served; 0 where the caller names none."""
         return whole_number(self.parameters, "priority")
 
+    def check_parameters(self) -> None:
+        """Refuses reserved names that mean nothing here. Raises TriremeError(INVALID_ARGUMENT).
+
+        `sequence_id`, `sequence_start` and `sequence_end` may be there: no model here keeps a state from
+        one request to the next, and for such models they say nothing in Triton either.
+        """
+        for key, value in self.parameters.items():
+            if key == "sequence_id":
+                if isinstance(value, bool) or not isinstance(value, int | str):
+                    raise TriremeError(
+                        Code.INVALID_ARGUMENT, f"parameter '{key}' must be a whole number or a string"
+                    )
+            elif key in _FLAGS:
+                _flag(self.parameters, key)
+            elif key.startswith("triton_"):
+                raise TriremeError(
+                    Code.INVALID_ARGUMENT,
+                    f"parameter '{key[:80]}': names that begin with 'triton_' are reserved; the one that "
+                    f"a request may have is '{_EMPTY_FINAL}'",
+                )
+
     def wants_binary(self, name: str) -> bool:
         """Whether an output goes back as bytes behind the JSON: its own parameter, else the request's."""
         for output in self.outputs:
@@ -67,6 +108,8 @@ class InferResponse:
     model_version: str
     outputs: tuple[Tensor, ...]
     id: str = ""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """The outputs that were put into shared memory, and are not sent, by their names."""
 
 
 def whole_number(parameters: Parameters, key: str, where: str = "") -> int:
@@ -77,14 +120,6 @@ def whole_number(parameters: Parameters, key: str, where: str = "") -> int:
             Code.INVALID_ARGUMENT, f"{where}parameter '{key}' must be a whole number, 0 or more"
         )
     return value
-
-
-def refuse_shared_memory(parameters: Parameters, where: str) -> None:
-    """Raises TriremeError(INVALID_ARGUMENT) for data that lies in shared memory."""
-    if "shared_memory_region" in parameters:
-        raise TriremeError(
-            Code.INVALID_ARGUMENT, f"{where}: shared memory is not available here; send the data itself"
-        )
 
 
 def _flag(parameters: Parameters, key: str, where: str = "") -> bool:

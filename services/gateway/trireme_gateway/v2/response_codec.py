@@ -10,6 +10,7 @@ import orjson
 from trireme_common.tensors import Tensor
 from trireme_gateway.v2.json_codec import encode_json
 from trireme_gateway.v2.requests import InferRequest, InferResponse
+from trireme_gateway.v2.shared_memory import Place, place_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,22 @@ def encode_response(request: InferRequest, response: InferResponse) -> Encoded:
     blobs: list[bytes] = []
     outputs = []
     for tensor in response.outputs:
-        binary = request.wants_binary(tensor.name)
-        outputs.append(_output(tensor, binary))
+        place = response.places.get(tensor.name)
+        binary = place is None and request.wants_binary(tensor.name)
+        outputs.append(_output(tensor, binary, place))
         if binary:
             blobs.append(tensor.data)
     content = {"model_name": response.model_name, "model_version": response.model_version}
     if response.id:
         content["id"] = response.id
     head = orjson.dumps({**content, "outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
-    any_binary = any("data" not in output for output in outputs)
-    return Encoded(b"".join((head, *blobs)), len(head)) if any_binary else Encoded(head)
+    return Encoded(b"".join((head, *blobs)), len(head)) if blobs else Encoded(head)
 
 
-def _output(tensor: Tensor, binary: bool) -> dict[str, Any]:
+def _output(tensor: Tensor, binary: bool, place: Place | None) -> dict[str, Any]:
     form = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+    if place is not None:
+        return {**form, "parameters": place_parameters(place, tensor)}
     if binary:
         return {**form, "parameters": {"binary_data_size": len(tensor.data)}}
     return {**form, "data": encode_json(tensor)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor, encode_bytes
-from trireme_gateway.grpc_front.converters import from_response, to_request
+from trireme_gateway.grpc_front.converters import fill_response, to_request
 from trireme_gateway.v2.requests import InferResponse
 from trireme_protos.inference import grpc_service_pb2 as pb
 
@@ -106,7 +106,8 @@ def test_parameters_of_every_kind_are_read() -> None:
 
 def test_outputs_travel_raw() -> None:
     tensor = Tensor.of("y", np.array([[1, 2]], dtype=np.int16))
-    said = from_response(InferResponse("m", "2", (tensor,), "7"))
+    said = pb.ModelInferResponse()
+    fill_response(said, InferResponse("m", "2", (tensor,), "7"))
     assert (said.model_name, said.model_version, said.id) == ("m", "2", "7")
     assert (said.outputs[0].name, said.outputs[0].datatype, list(said.outputs[0].shape)) == (
         "y",
