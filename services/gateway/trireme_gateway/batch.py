@@ -85,7 +85,10 @@ class Batch:
 
     async def _predict(self, window: list[str]) -> list[Outcome]:
         context = RequestContext(
-            self._context.request_id, time.monotonic() + self._window_seconds, span=self._context.span
+            self._context.request_id,
+            time.monotonic() + self._window_seconds,
+            span=self._context.span,
+            cache_control=self._context.cache_control,
         )
         try:
             return await predict(self._pipeline, self._route, [encode_text(text) for text in window], context)

@@ -9,24 +9,30 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from trireme_common.errors import Code, TriremeError
+from trireme_common.errors import TriremeError
 from trireme_gateway.batch import Batch, TextOutcome, lines
+from trireme_gateway.batch_body import BatchBody
 from trireme_gateway.batch_source import json_texts, ndjson_texts
+from trireme_gateway.catalog import Asleep
 from trireme_gateway.presenters import item_object, json_response, status_of
-from trireme_gateway.routes.openapi import BATCH, ERRORS
+from trireme_gateway.routes.openapi import BATCH, BATCHED, ITEM_ERRORS
 from trireme_gateway.routes.predict import text_route
 from trireme_gateway.services import ContextDep, Services, ServicesDep
 
-router = APIRouter(tags=["predict"], responses=ERRORS)
+router = APIRouter(tags=["predict"], responses=ITEM_ERRORS)
 
 _NDJSON = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 
 
-@router.post("/predict/batch", openapi_extra=BATCH, summary="Predict from any number of texts, as a stream")
+@router.post(
+    "/predict/batch",
+    openapi_extra=BATCH,
+    responses=BATCHED,
+    summary="Predict from any number of texts, as a stream",
+)
 async def predict_batch(
     request: Request,
     services: ServicesDep,
@@ -36,9 +42,13 @@ async def predict_batch(
 ) -> Response:
     """Answers NDJSON, a line a text and a last line with the totals; with `accept:
     application/json` one object with all results."""
-    route = text_route(services, model, version)
+    try:
+        route = text_route(services, model, version)
+    except Asleep as asleep:  # the body is still to be read
+        route = await services.holding.route(asleep, lambda: text_route(services, model, version), context)
     batch = Batch(services.pipeline, route, context, services.settings.request_timeout_seconds)
-    texts = _texts(request, services)
+    body = BatchBody(request.receive, services.settings.max_body_bytes)
+    texts = _texts(request, body, services)
     # The first that the caller names is the one it likes best; a list may follow.
     if re.split("[,;]", request.headers.get("accept", ""))[0].strip().lower() == "application/json":
         return await _whole(batch, texts, route.descriptor.task)
@@ -54,7 +64,7 @@ async def predict_batch(
     stream = lines(batch, texts, lambda outcome: _line(outcome, route.descriptor.task), last)
     # The first chunk is made before the answer starts, so that a bad body can still be refused whole.
     first = await anext(stream)
-    return _BatchResponse(_chain(first, stream), media_type="application/x-ndjson")
+    return _BatchResponse(body, _chain(first, stream))
 
 
 class _BatchResponse(StreamingResponse):
@@ -64,8 +74,12 @@ class _BatchResponse(StreamingResponse):
     body. Reading the body notices it here, and afterwards the server drops what nobody takes.
     """
 
+    def __init__(self, body: BatchBody, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(lines, media_type="application/x-ndjson")
+        self._body = body
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.stream_response(send)
+        await self.stream_response(lambda message: self._body.send(message, send))
 
 
 async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
@@ -75,19 +89,10 @@ async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterat
             yield chunk
 
 
-def _texts(request: Request, services: Services) -> AsyncIterator[str]:
+def _texts(request: Request, body: BatchBody, services: Services) -> AsyncIterator[str]:
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     read = ndjson_texts if media_type in _NDJSON else json_texts
-    return read(_chunks(request), services.settings.max_body_bytes)
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            if chunk:
-                yield chunk
-    except ClientDisconnect as error:
-        raise TriremeError(Code.CANCELLED, "the caller left") from error
+    return read(body.chunks(), services.settings.max_body_bytes)
 
 
 def _object(found: TextOutcome, task: str) -> dict[str, Any]:
