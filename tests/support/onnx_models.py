@@ -142,6 +142,15 @@ def text() -> bytes:
     )
 
 
+def echo(kinds: Mapping[str, int], shape: Shape) -> bytes:
+    """`<name>_out` = `<name>` of that ONNX type and shape, for every one of `kinds`."""
+    return _model(
+        [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
+        [_value(name, kind, shape) for name, kind in kinds.items()],
+        [_value(f"{name}_out", kind, shape) for name, kind in kinds.items()],
+    )
+
+
 def with_external_data(location: str, *, offset: int = 0, length: int = 16) -> bytes:
     """`scale` by a vector of four that lies in the file `location`."""
     model = onnx.load_from_string(scale(1.0))

@@ -72,11 +72,12 @@ class EchoHandler:
 class RunningStage:
     """A server on a free port of this machine."""
 
-    def __init__(self, handler: object, board: StateBoard, port: int = 0) -> None:
+    def __init__(self, handler: object, board: StateBoard, port: int = 0, method: str = METHOD) -> None:
         self.handler = handler
         self.board = board
         servicer = StageServicer(handler, board)  # type: ignore[arg-type]
-        self._server = GrpcServer("127.0.0.1", port, [servicer.handlers(SERVICE, "Infer")], [SERVICE])
+        _, service, name = method.split("/")
+        self._server = GrpcServer("127.0.0.1", port, [servicer.handlers(service, name)], [service])
         self.port = self._server.port
         self.address = f"127.0.0.1:{self.port}"
 
@@ -92,8 +93,10 @@ class RunningStage:
 
 
 @asynccontextmanager
-async def stage_server(handler: object, board: StateBoard | None = None) -> AsyncIterator[RunningStage]:
-    stage = RunningStage(handler, board or StateBoard())
+async def stage_server(
+    handler: object, board: StateBoard | None = None, method: str = METHOD
+) -> AsyncIterator[RunningStage]:
+    stage = RunningStage(handler, board or StateBoard(), method=method)
     await stage.start()
     try:
         yield stage
