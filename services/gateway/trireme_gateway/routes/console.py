@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.console.static_files import StaticFile, static_files
+from trireme_gateway.presenters import json_response
 from trireme_gateway.v2.compression import choose_coding
 
 # Nothing is loaded from elsewhere, nothing is run or styled inline, nobody puts the page in a frame.
@@ -23,6 +24,10 @@ def create_router() -> APIRouter:
 
     @router.api_route("/", methods=["GET", "HEAD"])
     async def console(request: Request) -> Response:
+        """The page; to who takes JSON and no pages, KServe's liveness of the protocol's version 1."""
+        accepted = request.headers.get("accept", "")
+        if "application/json" in accepted and "text/html" not in accepted:
+            return json_response({"status": "alive"})
         return _respond(request, found["index.html"], _POLICY)
 
     @router.api_route("/docs", methods=["GET", "HEAD"])
@@ -43,7 +48,7 @@ def _respond(request: Request, file: StaticFile, policy: str) -> Response:
     headers = {
         "etag": file.etag,
         "cache-control": "no-cache",  # kept, and asked about each time: an upgrade shows at once
-        "vary": "accept-encoding",
+        "vary": "accept, accept-encoding",
         "content-security-policy": policy,
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from trireme_gateway.answers import Vector
 from trireme_gateway.body import read_body
+from trireme_gateway.catalog import Asleep
 from trireme_gateway.embeddings import embed, read_request
 from trireme_gateway.json_body import parse_json
 from trireme_gateway.routes import embeddings_openapi as openapi
@@ -30,8 +31,12 @@ async def create_embeddings(
 ) -> Response:
     """`input` is a text, a list of texts, the token ids of a text or a list of those; 2,048 at most.
     `dimensions` may only be the model's own. One input that fails fails the request."""
-    asked = read_request(parse_json(await read_body(request, services.settings.max_body_bytes)))
-    route = services.catalog.resolve(asked.model, version)
+    body = await read_body(request, services.settings.max_body_bytes)
+    asked = read_request(parse_json(body))
+    try:
+        route = services.catalog.resolve(asked.model, version)
+    except Asleep as asleep:
+        route = await services.awake(asleep, asked.model, version, context, len(body))
     vectors = await embed(services.pipeline, route, asked, context)
     tokens = sum(vector.tokens for vector in vectors)
     content = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from trireme_common.stage_state import State
 from trireme_gateway.catalog import Catalog
 from trireme_gateway.metrics import exposition, inference_totals
 from trireme_gateway.presenters import json_response
-from trireme_gateway.routes.openapi import ERRORS
+from trireme_gateway.routes.openapi import ERRORS, METRICS
 from trireme_gateway.services import ServicesDep
 
 router = APIRouter(tags=["health"], responses=ERRORS)
@@ -54,6 +54,11 @@ async def ready(services: ServicesDep) -> Response:
     return json_response({"ready": is_ready}, 200 if is_ready else 503)
 
 
-@router.get("/metrics", summary="Metrics for Prometheus, summed over workers")
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus, summed over workers",
+    responses=METRICS,
+    response_class=PlainTextResponse,
+)
 async def metrics() -> Response:
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.body import header, read_body
-from trireme_gateway.catalog import Route
+from trireme_gateway.catalog import Asleep, Route
 from trireme_gateway.items import (
     IMAGE_TASKS,
     TABULAR_TASKS,
@@ -54,20 +54,25 @@ async def predict_instances(
     request: Request, services: ServicesDep, context: ContextDep, model: str, version: str | None = None
 ) -> Response:
     """Strings for text models, `{"b64": "..."}` for images, lists of numbers for tabular ones."""
-    content = parse_json(await read_body(request, services.settings.max_body_bytes))
-    match content:
-        case {"instances": [_, *_] as instances}:
-            route = services.catalog.resolve(model, version)
-        case _:
-            raise TriremeError(
-                Code.INVALID_ARGUMENT, 'the body must be {"instances": [...]} with one at least'
-            )
+    body = await read_body(request, services.settings.max_body_bytes)
+    instances = _instances(parse_json(body))
+    try:
+        route = services.catalog.resolve(model, version)
+    except Asleep as asleep:
+        route = await services.awake(asleep, model, version, context, len(body))
     items = [_instance(route, instance) for instance in instances]
     outcomes = await predict(services.pipeline, route, items, context)
     task = route.descriptor.task
     return json_response(
         {"predictions": [prediction(task, outcome) for outcome in outcomes]}, status_of(outcomes)
     )
+
+
+def _instances(content: Any) -> list[Any]:
+    match content:
+        case {"instances": list(instances)} if instances:
+            return instances
+    raise TriremeError(Code.INVALID_ARGUMENT, 'the body must be {"instances": [...]} with one at least')
 
 
 def _instance(route: Route, instance: Any) -> bytes:
@@ -100,7 +105,10 @@ async def predict_raw(
     """The body is the item: a picture, a text, or JSON (a string, or a list of numbers). Several
     files in one multipart body answer `results`, each with its own error where it failed."""
     body = await read_body(request, services.settings.max_body_bytes)
-    route = services.catalog.resolve(model, version)
+    try:
+        route = services.catalog.resolve(model, version)
+    except Asleep as asleep:
+        route = await services.awake(asleep, model, version, context, len(body))
     given = header(request, b"content-type") or "application/octet-stream"
     media_type = given.split(";")[0].strip().lower()
     several = media_type == "multipart/form-data"

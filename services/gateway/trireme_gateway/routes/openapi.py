@@ -25,6 +25,12 @@ _PROBLEM: dict[str, Any] = {
 }
 # As `responses` of a router; it also keeps FastAPI from promising a 422, which is never sent.
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}
+# Where items have errors of their own: if all of them failed, they stand in the usual answer.
+_ITEMS_OR_PROBLEM: dict[str, Any] = {
+    "description": "What was wrong with the request, or the results, each with its error",
+    "content": {**_PROBLEM["content"], "application/json": {"schema": {"type": "object"}}},
+}
+ITEM_ERRORS: dict[int | str, dict[str, Any]] = {"4XX": _ITEMS_OR_PROBLEM, "5XX": _ITEMS_OR_PROBLEM}
 
 _STRINGS = {"type": "array", "items": {"type": "string"}}
 _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
@@ -123,3 +129,16 @@ RAW_ITEM = _extra(
         },
     }
 )
+
+BATCHED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A line a text, and a last one with the totals; or one object with all results",
+        "content": {
+            "application/x-ndjson": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object", "required": ["results", "total_count"]}},
+        },
+    }
+}
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.body import header, read_body
-from trireme_gateway.catalog import Route
+from trireme_gateway.catalog import Asleep, Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.items import (
     IMAGE_TASKS,
@@ -22,11 +22,11 @@ from trireme_gateway.items import (
 from trireme_gateway.json_body import parse_json
 from trireme_gateway.prediction import predict, require_task
 from trireme_gateway.presenters import item_object, json_response, prediction, status_of
-from trireme_gateway.routes.openapi import ERRORS, PREDICT
+from trireme_gateway.routes.openapi import ITEM_ERRORS, PREDICT
 from trireme_gateway.services import ContextDep, Services, ServicesDep
 from trireme_gateway.uploads import read_uploads
 
-router = APIRouter(tags=["predict"], responses=ERRORS)
+router = APIRouter(tags=["predict"], responses=ITEM_ERRORS)
 
 MAX_TEXTS = 100
 
@@ -44,7 +44,12 @@ async def predict_any(
     body = await read_body(request, services.settings.max_body_bytes)
     if header(request, b"content-type").lower().startswith("multipart/form-data"):
         data = await _one_file(request, body)
-        route = image_route(services, model, version)
+        try:
+            route = image_route(services, model, version)
+        except Asleep as asleep:
+            route = await services.holding.route(
+                asleep, lambda: image_route(services, model, version), context, len(body)
+            )
         return await _single(services, route, encode_image(data), context)
     content = parse_json(body)
     match content:
@@ -76,7 +81,12 @@ async def _texts(
             f"'texts' takes 1 to {MAX_TEXTS} texts, got {len(texts)}; /predict/batch takes more",
         )
     items = [encode_text(check_text(text)) for text in texts]
-    route = text_route(services, model, version)
+    try:
+        route = text_route(services, model, version)
+    except Asleep as asleep:
+        route = await services.holding.route(
+            asleep, lambda: text_route(services, model, version), context, sum(map(len, items))
+        )
     outcomes = await predict(services.pipeline, route, items, context)
     task = route.descriptor.task
     results = [
@@ -89,7 +99,12 @@ async def _data(
     services: Services, model: str | None, version: str | None, numbers: list[Any], context: RequestContext
 ) -> Response:
     item = encode_numbers(check_numbers(numbers))
-    route = _route(services, model, version, TABULAR_TASKS, services.settings.default_tabular_model, "data")
+    try:
+        route = _tabular_route(services, model, version)
+    except Asleep as asleep:
+        route = await services.holding.route(
+            asleep, lambda: _tabular_route(services, model, version), context, len(item)
+        )
     (outcome,) = await predict(services.pipeline, route, [item], context)
     if isinstance(outcome, TriremeError):
         raise TriremeError(outcome.code, outcome.detail)  # the error itself may be shared with others
@@ -115,6 +130,10 @@ def text_route(services: Services, model: str | None, version: str | None) -> Ro
 def image_route(services: Services, model: str | None, version: str | None) -> Route:
     """The model for a picture: the one named, else the default."""
     return _route(services, model, version, IMAGE_TASKS, services.settings.default_image_model, "a file")
+
+
+def _tabular_route(services: Services, model: str | None, version: str | None) -> Route:
+    return _route(services, model, version, TABULAR_TASKS, services.settings.default_tabular_model, "data")
 
 
 def _route(

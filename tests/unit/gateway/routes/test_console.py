@@ -43,6 +43,15 @@ class TestPages:
         for name in ("content-type", "content-length", "etag", "content-security-policy"):
             assert head.headers[name] == get.headers[name]
 
+    @pytest.mark.parametrize("accepted", ["*/*", "text/html", "text/html, application/json;q=0.5"])
+    async def test_the_page_is_for_all_but_those_who_take_json_alone(self, accepted: str) -> None:
+        async with client() as gateway:
+            page = await gateway.get("/", headers={"accept": accepted})
+            alive = await gateway.get("/", headers={"accept": "application/json"})
+        assert page.headers["content-type"].startswith("text/html")
+        assert "accept" in page.headers["vary"].split(", ")
+        assert alive.json() == {"status": "alive"}
+
     async def test_other_methods_and_pages_are_refused(self) -> None:
         async with client() as gateway:
             assert (await gateway.post("/")).status_code == 405

@@ -259,3 +259,22 @@ async def test_cors_by_setting() -> None:
         answer = await http.get("/livez", headers=ask)
         assert answer.headers["access-control-allow-origin"] == "https://a.example"
         assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/predict", "POST"),
+        ("PUT", "/v1/models/m", "GET"),
+        ("GET", "/v1/models/m:predict", None),  # a model of that name is asked for
+        ("PUT", "/v1/models/m:predict", "POST"),
+        ("PUT", "/v2/models/m/infer", "POST"),
+        ("PUT", "/v2/repository/models/m/rollback", "DELETE, POST"),
+        ("PUT", "/", "GET, HEAD"),
+    ],
+)
+async def test_a_refused_method_names_all_that_are_allowed(
+    method: str, path: str, allowed: str | None
+) -> None:
+    async with client() as http:
+        assert (await http.request(method, path)).headers.get("allow") == allowed
