@@ -4,28 +4,32 @@ import asyncio
 import os
 import socket
 import sys
+from pathlib import Path
 
-from trireme_common.metrics import serve_metrics
+from prometheus_client import REGISTRY
+
 from trireme_common.process import run_service
 from trireme_gateway.bootstrap import check_exposure
 from trireme_gateway.http_server import listen
+from trireme_gateway.scaling.server import serve_metrics
 from trireme_gateway.settings import GatewaySettings
 from trireme_gateway.worker import serve_worker
-from trireme_gateway.workers import GRPC_PORT, HTTP_FD, READY_FD, supervise
+from trireme_gateway.workers import GRPC_PORT, HTTP_FD, READY_FD, SHARED_DIR, supervise
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Runs the gateway, or the worker that the environment says this is, until `stop` is set."""
     if HTTP_FD in os.environ:
         inherited = socket.socket(fileno=int(os.environ[HTTP_FD]))
-        await serve_worker(settings, inherited, int(os.environ[GRPC_PORT]), stop, announce_ready)
+        shared = Path(os.environ[SHARED_DIR])
+        await serve_worker(settings, inherited, int(os.environ[GRPC_PORT]), stop, announce_ready, shared)
         return
     check_exposure(settings)
     http_socket = listen(settings.host, settings.http_port)
     if settings.workers > 1:
         await supervise(settings, http_socket, stop)
         return
-    serve_metrics(settings.host, settings.metrics_port)
+    serve_metrics(settings, REGISTRY)
     await serve_worker(settings, http_socket, settings.grpc_port, stop)
 
 

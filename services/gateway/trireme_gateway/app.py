@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -11,7 +11,19 @@ from trireme_common.errors import TriremeError
 from trireme_gateway.errors import handle_error, handle_method_not_allowed, handle_not_found
 from trireme_gateway.hot_routes import HotRoutes
 from trireme_gateway.middleware import AccessLog, RequestMiddleware
-from trireme_gateway.routes import batch, console, health, models, predict, repository, v2
+from trireme_gateway.routes import (
+    batch,
+    console,
+    embeddings,
+    explain,
+    health,
+    models,
+    predict,
+    repository,
+    statistics,
+    v2,
+    v2_extensions,
+)
 from trireme_gateway.services import Services
 
 
@@ -56,7 +68,24 @@ def create_api(services: Services) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
-    for module in (predict, batch, models, v2, repository, health):
-        api.include_router(module.router)
-    api.include_router(console.create_router())
+    for module in (
+        predict,
+        batch,
+        embeddings,
+        models,
+        explain,
+        statistics,
+        v2,
+        v2_extensions,
+        repository,
+        health,
+    ):
+        _include(api, module.router)
+    _include(api, console.create_router())
     return api
+
+
+def _include(api: FastAPI, router: APIRouter) -> None:
+    """Keeps the routes by name too: a method that is not allowed is answered with those that are."""
+    api.include_router(router)
+    api.state.routes = [*getattr(api.state, "routes", ()), *router.routes]

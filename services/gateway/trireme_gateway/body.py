@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 
 from trireme_common.errors import Code, TriremeError
+from trireme_gateway.json_body import parse_json
 
 
 def too_large(limit: int) -> TriremeError:
@@ -30,6 +33,18 @@ async def read_body(request: Request, limit: int) -> bytes:
     if len(body) > limit:
         raise too_large(limit)
     return body
+
+
+async def read_object(request: Request, limit: int) -> dict[str, Any]:
+    """The body as a JSON object; an empty body is an empty one.
+
+    Raises TriremeError as `read_body`, and INVALID_ARGUMENT for anything else.
+    """
+    body = await read_body(request, limit)
+    content = parse_json(body) if body.strip() else {}
+    if not isinstance(content, dict):
+        raise TriremeError(Code.INVALID_ARGUMENT, "the body must be a JSON object, or empty")
+    return content
 
 
 def header(request: Request, name: bytes) -> str:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from trireme_common.errors import SettingsError
 from trireme_common.stage_stream import cancel_and_wait
-from trireme_common.tracing import NO_TRACER, Tracer
-from trireme_gateway.answer_cache import AnswerCache
-from trireme_gateway.cache.cache import ResultCache, SharedStore
-from trireme_gateway.cache.entry import Sealer
-from trireme_gateway.cache.memory import MemoryCache
-from trireme_gateway.cache.metrics import PrometheusCacheEvents
-from trireme_gateway.cache.redis_client import redis_client
-from trireme_gateway.cache.redis_store import RedisStore
+from trireme_gateway.cache.open_redis import KeyClient
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Catalog
 from trireme_gateway.draining import Draining
+from trireme_gateway.extensions.bootstrap import Extensions
+from trireme_gateway.foreign_models import versions_in
+from trireme_gateway.holding.bootstrap import build_holding
+from trireme_gateway.hop.endpoint import Connect
+from trireme_gateway.hop.oip.connection import by_calls
+from trireme_gateway.hop.oip.ports import Wanted
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
+from trireme_gateway.hop.stream import by_stream
 from trireme_gateway.metrics import PrometheusHopObserver, PrometheusObserver
+from trireme_gateway.model_overrides import OverrideFiles
+from trireme_gateway.open_cache import open_cache, redis_access
 from trireme_gateway.orders import OrderDesk
 from trireme_gateway.orders_redis import OrderKeeper, RedisOrders
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.repository import Repository
+from trireme_gateway.scaling.bootstrap import build_sampler
+from trireme_gateway.scaling.pools import pool_addresses
 from trireme_gateway.services import Services
 from trireme_gateway.settings import GatewaySettings
+from trireme_gateway.statistics.cache_counts import ModelCacheCounts, cache_totals
+from trireme_gateway.statistics.endpoint import ask_endpoint
+from trireme_gateway.statistics.summary import Statistics
 
 _METHODS = {
     PREPROCESS: "/trireme.v1.PreprocessService/Process",
@@ -43,13 +50,14 @@ _MESSAGES_IN_FLIGHT = {PREPROCESS: 1, INFERENCE: 2, POSTPROCESS: 1}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+def _is_exposed(settings: GatewaySettings) -> bool:
+    """Whether others than this machine's own processes reach the gateway."""
+    return settings.host not in LOOPBACK and not settings.host.startswith("127.")
+
+
 def check_exposure(settings: GatewaySettings) -> None:
     """Raises SettingsError where strangers could reach the gateway and nobody said that they may."""
-    if (
-        settings.host not in LOOPBACK
-        and not settings.host.startswith("127.")
-        and not settings.allow_anonymous
-    ):
+    if _is_exposed(settings) and not settings.allow_anonymous:
         raise SettingsError(
             f"refusing to listen on {settings.host} without authentication: set "
             "TRIREME_GATEWAY_HOST=127.0.0.1, or say TRIREME_GATEWAY_ALLOW_ANONYMOUS=true if anyone who "
@@ -59,19 +67,24 @@ def check_exposure(settings: GatewaySettings) -> None:
 
 @asynccontextmanager
 async def open_services(
-    settings: GatewaySettings, draining: Draining, tracer: Tracer = NO_TRACER
+    settings: GatewaySettings, draining: Draining, extensions: Extensions
 ) -> AsyncIterator[Services]:
     """The gateway's use cases, connected to the stages for as long as the context is open."""
-    catalog = Catalog()
+    catalog = Catalog(inference_sleeps=settings.hold_max_requests > 0)
+    holding = build_holding(settings, catalog.asleep)
     clients: dict[str, StageClient] = {}
     desk = OrderDesk(lambda: {stage: client.replicas() for stage, client in clients.items()})
 
     def rebuild() -> None:
         catalog.rebuild(desk.look(), desk.ledger)
+        holding.look()
+
+    def wanted() -> dict[str, dict[str, int]]:
+        return versions_in(clients[PREPROCESS].states())
 
     for stage, method in _METHODS.items():
-        clients[stage] = _client(settings, stage, method, rebuild)
-    cache = _cache(settings)
+        clients[stage] = _client(settings, stage, method, rebuild, wanted, lambda: bool(holding.queue))
+    cache = open_cache(settings, ModelCacheCounts())
     pipeline = Pipeline(
         clients[PREPROCESS], clients[INFERENCE], clients[POSTPROCESS], cache, PrometheusObserver()
     )
@@ -81,45 +94,77 @@ async def open_services(
         for client in clients.values():
             client.start()
             stack.push_async_callback(client.close)
-        yield Services(settings, catalog, pipeline, draining, tracer, Repository(catalog, desk, rebuild))
+        sampler = build_sampler(settings, clients[INFERENCE], holding.queue, catalog)
+        stack.push_async_callback(cancel_and_wait, asyncio.create_task(sampler.run()))
+        overrides = OverrideFiles(_overridden_dir(settings))
+        repository = Repository(catalog, desk, rebuild, overrides)
+        statistics = _statistics(catalog, clients[INFERENCE])
+        yield Services(
+            settings,
+            catalog,
+            pipeline,
+            draining,
+            extensions.tracer,
+            repository,
+            statistics,
+            extensions,
+            holding,
+        )
+
+
+def _overridden_dir(settings: GatewaySettings) -> Path | None:
+    """A foreign server reads another repository, so what a load request brings along would not reach it."""
+    ours = settings.inference_protocol == "trireme"
+    allowed = settings.model_overrides
+    if allowed is None:
+        allowed = not _is_exposed(settings)
+    return settings.models_dir if allowed and ours else None
+
+
+def _statistics(catalog: Catalog, inference: StageClient) -> Statistics:
+    def addresses() -> list[str]:
+        return [endpoint.address for endpoint in inference.replicas()]
+
+    return Statistics(catalog, addresses, ask_endpoint, cache_totals)
 
 
 async def _keep_orders(
     settings: GatewaySettings, desk: OrderDesk, rebuild: Callable[[], None], stack: AsyncExitStack
 ) -> None:
     """Orders are kept in Redis where there is one and a secret to seal them with."""
-    if settings.redis_url is None or not settings.redis_url.get_secret_value() or not settings.cache_secret:
+    access = redis_access(settings)
+    if access is None or not settings.cache_secret:
         return
-    secret = settings.cache_secret.get_secret_value().encode()
-    orders = RedisOrders(redis_client(settings.redis_url.get_secret_value()), secret)
-    stack.push_async_callback(orders.close)
+    orders = RedisOrders(KeyClient(access), settings.cache_secret.get_secret_value().encode())
     keeper = OrderKeeper(orders, desk, rebuild)
     await keeper.exchange()
     stack.push_async_callback(cancel_and_wait, asyncio.create_task(keeper.run()))
 
 
-def _cache(settings: GatewaySettings) -> AnswerCache:
-    events = PrometheusCacheEvents()
-    shared = None
-    if settings.redis_url is not None and settings.redis_url.get_secret_value():
-        secret = (
-            settings.cache_secret.get_secret_value().encode() if settings.cache_secret else os.urandom(32)
-        )
-        try:
-            store = RedisStore(redis_client(settings.redis_url.get_secret_value()), events)
-            shared = SharedStore(store, Sealer(secret, events))
-        except ValueError as error:
-            raise SettingsError(f"TRIREME_GATEWAY_REDIS_URL or _CACHE_SECRET: {error}") from error
-    return AnswerCache(ResultCache(MemoryCache(settings.cache_memory_bytes), shared, events))
-
-
-def _client(settings: GatewaySettings, stage: str, method: str, rebuild: Callable[[], None]) -> StageClient:
-    addresses = [part.strip() for part in getattr(settings, f"{stage}_addresses").split(",") if part.strip()]
+def _addresses(stage: str, given: str) -> list[str]:
+    """`host:port` of each endpoint, without its pool. Raises SettingsError."""
+    variable = f"TRIREME_GATEWAY_{stage.upper()}_ADDRESSES"
+    try:
+        addresses = [address for _, address in pool_addresses(given)]
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {error}") from error
     for address in addresses:
         if not address.rpartition(":")[2].isdigit():
-            raise SettingsError(f"TRIREME_GATEWAY_{stage.upper()}_ADDRESSES: '{address}' is not host:port")
+            raise SettingsError(f"{variable}: '{address}' is not host:port")
     if not addresses:
-        raise SettingsError(f"TRIREME_GATEWAY_{stage.upper()}_ADDRESSES names no endpoint")
+        raise SettingsError(f"{variable} names no endpoint")
+    return addresses
+
+
+def _client(
+    settings: GatewaySettings,
+    stage: str,
+    method: str,
+    rebuild: Callable[[], None],
+    wanted: Wanted,
+    urgent: Callable[[], bool],
+) -> StageClient:
+    addresses = _addresses(stage, getattr(settings, f"{stage}_addresses"))
 
     def pending() -> Pending:
         return Pending(
@@ -132,12 +177,10 @@ def _client(settings: GatewaySettings, stage: str, method: str, rebuild: Callabl
         retry_fraction=settings.retry_fraction,
         outlier=OutlierPolicy(silence_seconds=settings.silence_seconds),
     )
+    observer = PrometheusHopObserver(stage)
+    connect: Connect = by_stream(stage, method, pending, observer)
+    if stage == INFERENCE and settings.inference_protocol == "oip":
+        connect = by_calls(stage, wanted, observer)
     return StageClient(
-        stage,
-        method,
-        addresses,
-        pending=pending,
-        on_change=rebuild,
-        policy=policy,
-        observer=PrometheusHopObserver(stage),
+        stage, connect, addresses, on_change=rebuild, policy=policy, observer=observer, urgent=urgent
     )

@@ -29,6 +29,10 @@ class RequestContext:
     """Wall time from the first stage to the last answer, over all runs of the request."""
     cache: str = ""
     """hit, miss, coalesced or off; empty where nothing was asked."""
+    cache_control: str = ""
+    """What the caller says of the cache (`cache-control`)."""
+    stale_seconds: float = 0.0
+    """How long the time to live of the most stale answer has been over; 0 where all are fresh."""
     items: int = 0
     failed: int = 0
     error: Code | None = None
@@ -41,6 +45,11 @@ class RequestContext:
     def spend(self, stage: str, seconds: float) -> None:
         self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
 
+    def computed_seconds(self) -> float:
+        """Wall time of all stages so far."""
+        # What inference's queue took is within what inference took.
+        return sum(self.stage_seconds.values()) - self.stage_seconds.get("queue", 0.0)
+
     def note_cache(self, status: str, *, missed: bool) -> None:
         """Remembers how answers were come by; over several lookups the costlier word stands."""
         if missed or not self.cache or self.cache == "hit":
@@ -52,6 +61,7 @@ class RequestContext:
             self.model, self.version = part.model, part.version
         if part.cache:
             self.note_cache(part.cache, missed=part.cache in ("miss", "off"))
+        self.stale_seconds = max(self.stale_seconds, part.stale_seconds)
         self.inference_seconds += part.inference_seconds
         self.items += part.items
         self.failed += part.failed

@@ -1,16 +1,20 @@
 """Errors over HTTP: the one table of statuses, and the two shapes in which they leave.
 
 Routes under /v2 answer `{"error": ...}` as the Open Inference Protocol does, all others
-`application/problem+json` (RFC 9457) with a stable `code` and the request id.
+`application/problem+json` (RFC 9457) with a stable `code` and the request id. Under /v1, where OpenAI's
+clients call too, the problem has a member `error` besides, which is what they read.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from trireme_common.errors import Code, TriremeError
 
@@ -31,6 +35,7 @@ STATUS: dict[Code, int] = {
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.RATE_LIMITED: 429,
     Code.CANCELLED: 499,
+    Code.NOT_CACHED: 504,
     Code.INTERNAL: 500,
     Code.MODEL_FAILED: 500,
     Code.INPUT_QUARANTINED: 500,
@@ -41,7 +46,17 @@ STATUS: dict[Code, int] = {
     Code.DEADLINE_EXCEEDED: 504,
 }
 _TITLES = {code: code.value.replace("_", " ").capitalize() for code in Code}
+_PARAMETER = re.compile(r"{[^}]*}")
 _RETRY_AFTER_SECONDS = {503: "1", 429: "1"}
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class ParameterError(TriremeError):
+    """A member of the body is wrong; `param` is its name."""
+
+    def __init__(self, param: str, detail: str, code: Code = Code.INVALID_ARGUMENT) -> None:
+        super().__init__(code, detail)
+        self.param = param
 
 
 def error_response(
@@ -54,7 +69,7 @@ def error_response(
         all_headers.setdefault("retry-after", _RETRY_AFTER_SECONDS[status])
     if is_protocol_path(path):
         return Response(orjson.dumps({"error": error.detail}), status, all_headers, "application/json")
-    problem = {
+    problem: dict[str, Any] = {
         "type": "about:blank",
         "title": _TITLES[error.code],
         "status": status,
@@ -62,7 +77,15 @@ def error_response(
         "code": error.code.value,
         "request_id": request_id,
     }
+    if path.startswith("/v1/"):
+        problem["error"] = _openai_error(error, status)
     return Response(orjson.dumps(problem), status, all_headers, "application/problem+json")
+
+
+def _openai_error(error: TriremeError, status: int) -> dict[str, str | None]:
+    kind = _OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    param = error.param if isinstance(error, ParameterError) else None
+    return {"message": error.detail, "type": kind, "param": param, "code": error.code.value}
 
 
 def is_protocol_path(path: str) -> bool:
@@ -89,8 +112,19 @@ async def handle_not_found(request: Request, _: Exception) -> Response:
     return error_response(request.url.path, error, request.scope["trireme.context"].request_id)
 
 
-async def handle_method_not_allowed(request: Request, error: Exception) -> Response:
+async def handle_method_not_allowed(request: Request, _: Exception) -> Response:
     """Exception handler for a method that the route does not take."""
-    headers = getattr(error, "headers", None)
+    headers = {"allow": ", ".join(_allowed(request))}
     refused = TriremeError(Code.METHOD_NOT_ALLOWED, f"{request.method} is not allowed on {request.url.path}")
     return error_response(request.url.path, refused, request.scope["trireme.context"].request_id, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Methods of the path: of all routes that it matches, of those that spell out most of it."""
+    spelt = [
+        (len(_PARAMETER.sub("", route.path)), route.methods or set())
+        for route in request.app.state.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    most = max((length for length, _ in spelt), default=0)
+    return sorted(set[str]().union(*(methods for length, methods in spelt if length == most)))

@@ -6,6 +6,7 @@ Pure ASGI: behind Starlette's BaseHTTPMiddleware a handler never learns that the
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
 import time
@@ -136,6 +137,9 @@ class _Answer:
             headers.append((b"x-model-version", context.version.encode()))
         if context.cache:
             headers.append((b"x-cache", context.cache.encode()))
+            if context.stale_seconds:  # as RFC 9211 says it of an answer that is past its time
+                status = f"trireme; hit; ttl=-{math.ceil(context.stale_seconds)}"
+                headers.append((b"cache-status", status.encode()))
         if self._draining():
             headers.append((b"connection", b"close"))
         return headers
@@ -158,4 +162,12 @@ def _context(headers: Iterable[tuple[bytes, bytes]], timeout_seconds: float) -> 
         timeout_seconds = min(timeout_seconds, int(wanted) / 1000)
     now = time.monotonic()
     traceparent = known.get(b"traceparent", b"").decode("latin-1")
-    return RequestContext(request_id, now + timeout_seconds, now), traceparent
+    context = RequestContext(request_id, now + timeout_seconds, now)
+    if b"cache-control" in known:
+        context.cache_control = _joined(headers, b"cache-control")
+    return context, traceparent
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
+    """All values of a header that may be repeated."""
+    return ",".join(value.decode("latin-1") for name, value in headers if name == wanted)

@@ -15,9 +15,12 @@ from trireme_gateway.context import RequestContext
 from trireme_gateway.hop.ports import Hop
 from trireme_gateway.observer import PipelineObserver
 from trireme_gateway.request_trace import traced_call
+from trireme_gateway.token_count import count_tokens, with_tokens
 
 Outcome = Answer | TriremeError
 Compute = Callable[[Route, Sequence[bytes], RequestContext], Awaitable[Payloads]]
+_Hops = tuple[tuple[str, Hop], ...]
+_EMBEDDING = "text-embedding"
 
 
 class Pipeline:
@@ -43,8 +46,9 @@ class Pipeline:
         Raises TriremeError where the request as a whole cannot be served: no endpoint, no time left.
         """
         started = self._begin(route, context)
+        compute = self._run if route.descriptor.task != _EMBEDDING else self._embed
         try:
-            payloads = await self._answer(self._run, route, items, context)
+            payloads = await self._answer(compute, route, items, context)
         except (TimeoutError, TriremeError) as error:
             raise _explained(error, context) from None
         outcomes = [_decode(payload) for payload in payloads]
@@ -83,6 +87,8 @@ class Pipeline:
         self, compute: Compute, route: Route, items: Sequence[bytes], context: RequestContext
     ) -> Awaitable[Payloads]:
         """From the cache, or by `compute`. Not a coroutine itself: each one costs at every hop."""
+        if context.cache_control:
+            return self._cache.answer_as_told(route, items, compute, context)
         if not self._cache.covers(route):
             context.note_cache(OFF, missed=True)
             return compute(route, items, context)
@@ -90,16 +96,16 @@ class Pipeline:
         known = self._cache.remembered(keys, context)
         if known is not None:
             return _known(known)
-        return self._cache.answer(
-            route, keys, items, lambda missing: compute(route, missing, context), context
-        )
+        return self._cache.answer(route, keys, items, compute, context)
 
-    async def _run(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
+    async def _run(
+        self, route: Route, items: Sequence[bytes], context: RequestContext, hops: _Hops | None = None
+    ) -> Payloads:
         """Every item through the hops, those that failed dropping out on the way."""
         outcomes: Payloads = list(items)
         payloads: Sequence[bytes] = items
         places: list[int] | None = None  # of the payloads among the items, once some have failed
-        for stage, hop in self._hops:
+        for stage, hop in hops or self._hops:
             answers = await self._ask(stage, hop, route, payloads, context)
             if places is None:
                 outcomes = answers
@@ -113,6 +119,16 @@ class Pipeline:
                     break
             payloads = good
         return outcomes
+
+    async def _embed(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
+        """As `_run`; each answer with the number of its tokens, which only preprocess's tensors tell."""
+        prepared = await self._run(route, items, context, self._hops[:1])
+        good = [tensors for tensors in prepared if isinstance(tensors, bytes)]
+        answers = iter(await self._run(route, good, context, self._hops[1:]) if good else ())
+        return [
+            _with_tokens(next(answers), tensors) if isinstance(tensors, bytes) else tensors
+            for tensors in prepared
+        ]
 
     async def _infer(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
         return await self._ask(INFERENCE, self._inference, route, items, context)
@@ -154,6 +170,10 @@ class Pipeline:
                 self._observer.observe_confidence(route.model, outcome.confidence)
                 if context.confidence is None or outcome.confidence < context.confidence:
                     context.confidence = outcome.confidence
+
+
+def _with_tokens(answer: bytes | TriremeError, prepared: bytes) -> bytes | TriremeError:
+    return with_tokens(answer, count_tokens(prepared)) if isinstance(answer, bytes) else answer
 
 
 async def _known(payloads: Payloads) -> Payloads:

@@ -7,7 +7,8 @@ left out as it is from the log: a caller may have written anything into it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tracing import Span, SpanKind, TraceParent, Tracer
@@ -21,6 +22,34 @@ _SERVER_FAULTS = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
 """Statuses of gRPC that are the server's own failure; the others are what a caller did."""
+
+
+class RequestSpan(Span):
+    """The span of a request that is decided about when its model is known; until then it keeps what it is
+    told, and its children are not to be made."""
+
+    __slots__ = ("_decide", "model")
+
+    def __init__(
+        self,
+        record: Callable[[Span], None],
+        name: str,
+        kind: SpanKind,
+        place: TraceParent,
+        parent: TraceParent | None,
+        decide: Callable[[str, int], bool],
+    ) -> None:
+        """`decide` is given the model, empty where the request asks none, and the trace's id."""
+        super().__init__(record, name, kind, place, parent, time.time_ns())
+        self._decide: Callable[[str, int], bool] | None = decide
+        self.model = ""
+
+    def settle(self, model: str) -> None:
+        """The request asks `model`, or has ended; the first word counts."""
+        if self._decide is not None:
+            self.model = model
+            self.place = self.place._replace(sampled=self._decide(model, self.place.trace_id))
+            self._decide = None
 
 
 def begin(tracer: Tracer, traceparent: str) -> Span | None:
@@ -48,6 +77,8 @@ def end_grpc(span: Span, context: RequestContext, status: str) -> None:
 
 
 def _end(span: Span, context: RequestContext, status: str, *, failed: bool, server_fault: bool) -> None:
+    if isinstance(span, RequestSpan):
+        span.settle(context.model)
     span.note({"trireme.request_id": context.request_id})
     if context.model:
         span.note(
@@ -78,6 +109,8 @@ async def traced_call(
     priority: int = 0,
 ) -> HopAnswer:
     """`hop.call` inside a span of its own, below which the stage's spans stand."""
+    if isinstance(request, RequestSpan):
+        request.settle(model)
     if not request.place.sampled:  # the stage still learns the trace's id, for its log
         return await hop.call(model, version, payloads, deadline, request_id, request.traceparent, priority)
     span = request.child(f"call {stage}", SpanKind.CLIENT)

@@ -8,12 +8,16 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from trireme_common.tracing import NO_TRACER, Tracer
-from trireme_gateway.catalog import Catalog
+from trireme_gateway.catalog import Asleep, Catalog, Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.draining import Draining
+from trireme_gateway.extensions.bootstrap import Extensions
+from trireme_gateway.holding.holding import Holding
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.repository import Repository
 from trireme_gateway.settings import GatewaySettings
+from trireme_gateway.statistics.summary import Statistics
+from trireme_gateway.v2.shared_memory import SharedMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,27 @@ class Services:
     draining: Draining
     tracer: Tracer = NO_TRACER
     repository: Repository = field(default_factory=Repository)
+    statistics: Statistics = field(default_factory=Statistics)
+    extensions: Extensions = field(default_factory=Extensions)
+    holding: Holding = field(default_factory=Holding)
+
+    @property
+    def shared_memory(self) -> SharedMemory:
+        """Where requests may have their tensors."""
+        return self.extensions.regions
+
+    async def awake(
+        self, asleep: Asleep, name: str, version: str | None, context: RequestContext, size: int
+    ) -> Route:
+        """The route of a model that is asleep, once it is not; raises as `Holding.route`."""
+        return await self.holding.route(asleep, lambda: self.catalog.resolve(name, version), context, size)
 
     @property
     def ready(self) -> bool:
         """Whether requests can be answered here, now and in the near future."""
-        return self.catalog.ready and not self.draining()
+        # Nobody would ask for inference that has gone to zero if its gateway were not ready to hold requests.
+        awake = self.catalog.ready or (self.holding.enabled and self.catalog.rousable)
+        return awake and not self.draining()
 
 
 # Coroutines, because FastAPI runs a plain function in a thread, which costs a request more than all hops.

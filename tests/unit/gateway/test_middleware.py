@@ -60,6 +60,31 @@ async def test_every_answer_bears_the_headers() -> None:
     assert "connection" not in response.headers
 
 
+class StaleApp(App):
+    """Answers out of the cache, half a second past the answer's time."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["trireme.context"].stale_seconds = 0.5
+        await super().__call__(scope, receive, send)
+
+
+async def test_a_stale_answer_says_so() -> None:
+    async with client(App()) as http:
+        assert "cache-status" not in (await http.get("/toy")).headers
+    async with client(StaleApp()) as http:
+        assert (await http.get("/toy")).headers["cache-status"] == "trireme; hit; ttl=-1"
+
+
+async def test_what_the_caller_says_of_the_cache_is_handed_on_whole() -> None:
+    app = App()
+    async with client(app) as http:
+        await http.get("/")
+        assert app.context is not None
+        assert app.context.cache_control == ""
+        await http.get("/", headers=[("cache-control", "max-age=5"), ("Cache-Control", "no-store")])
+        assert app.context.cache_control == "max-age=5,no-store"
+
+
 @pytest.mark.parametrize("given", ["abc-123", "x" * 128, "~!"])
 async def test_a_request_id_is_taken_over(given: str) -> None:
     app = App()

@@ -14,6 +14,7 @@ from trireme_common.tensors import Tensor, encode_tensors
 from trireme_gateway.answers import Classification, Vector
 from trireme_gateway.context import RequestContext
 from trireme_gateway.items import encode_numbers, encode_text
+from trireme_gateway.token_count import count_tokens
 
 ROUTE = catalog("m").resolve("m")
 
@@ -62,6 +63,32 @@ async def test_one_bad_item_drops_out_and_its_neighbours_go_on() -> None:
 def _known(outcome: object) -> Classification | TriremeError:
     assert isinstance(outcome, Classification | TriremeError)
     return outcome
+
+
+async def test_embeddings_come_with_their_tokens_though_neighbours_fail() -> None:
+    poison = TriremeError(Code.MODEL_FAILED, "poison")
+
+    def tokenized(payload: bytes) -> bytes | TriremeError:
+        word = item_text(payload)
+        if word == "blank":
+            return TriremeError(Code.BLANK_TEXT, "the text is blank")
+        return encode_tensors([Tensor.of("attention_mask", np.array([[1] * len(word) + [0]]))])
+
+    def ran(payload: bytes) -> bytes | TriremeError:
+        return poison if count_tokens(payload) == 6 else payload
+
+    stages = Stages(FakeHop(tokenized), FakeHop(ran), FakeHop(lambda payload: vector([0.5])))
+    route = catalog(version("m", task="text-embedding")).resolve("m")
+    found = context()
+    outcomes = await stages.pipeline().predict(route, texts("ab", "blank", "poison", "abcd"), found)
+    first, blank, poisoned, last = outcomes
+    assert (first, last) == (Vector([0.5], 2), Vector([0.5], 4))
+    assert isinstance(blank, TriremeError)
+    assert blank.code is Code.BLANK_TEXT
+    assert poisoned is poison
+    assert [len(hop.calls[0].payloads) for hop in (stages.preprocess, stages.inference)] == [4, 3]
+    assert list(found.stage_seconds) == ["preprocess", "inference", "queue", "postprocess"]
+    assert (found.items, found.failed) == (4, 2)
 
 
 async def test_hops_with_nothing_left_to_do_are_not_asked() -> None:

@@ -163,7 +163,7 @@ async def test_lookups_are_events_and_joined_work_is_linked() -> None:
     cached = replace(ROUTE, descriptor=replace(ROUTE.descriptor, cache_enabled=True, cache_ttl_seconds=60))
     gate = asyncio.Event()
 
-    async def compute(items: object) -> list[bytes | TriremeError]:
+    async def compute(*_: object) -> list[bytes | TriremeError]:
         await gate.wait()
         return [b"answer"]
 
