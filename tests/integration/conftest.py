@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.minilm import build_minilm
 from tests.support.platform import Platform, copy_models, platform
 
 
@@ -23,3 +26,18 @@ def client(running: Platform) -> Iterator[httpx.Client]:
     """A client of the running platform."""
     with httpx.Client(base_url=running.url, timeout=30) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def minilm(pytestconfig: pytest.Config) -> Path:
+    """The sentence encoder's directory."""
+    return build_minilm(pytestconfig.cache.mkdir("minilm"))
+
+
+@pytest.fixture(scope="session")
+def embedding(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The platform over the sentence encoder and a model of another kind."""
+    models = copy_models(tmp_path_factory.mktemp("models"), "sentiment-zh")
+    shutil.copytree(minilm, models / "minilm")
+    with platform(models, tmp_path_factory.mktemp("platform"), "--redis", "off") as started:
+        yield started

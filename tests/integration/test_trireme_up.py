@@ -190,7 +190,7 @@ def test_a_signal_leaves_nothing_behind(number: signal.Signals) -> None:
 
 
 def _listening(processes: list[psutil.Process]) -> set[str]:
-    connections = [connection for process in processes for connection in process.net_connections("tcp")]
+    connections = [connection for process in processes for connection in process.connections("tcp")]
     return {f"{c.laddr.ip}:{c.laddr.port}" for c in connections if c.status == psutil.CONN_LISTEN}
 
 

@@ -1,5 +1,6 @@
 """Real worker processes: what they run, how they die, and that nothing of them is left behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from tests.support.processes import eventually, gone
 from tests.support.workers import Counts
 from trireme_common.errors import Code, SpecError
 from trireme_common.tensors import Array
-from trireme_inference.backend import OpenOptions, RunError
+from trireme_inference.backend import DeviceError, OpenOptions, RunError
 from trireme_inference.crash_policy import CrashPolicy
 from trireme_inference.execution import Execution
 from trireme_inference.quarantine import Quarantine
@@ -52,8 +53,9 @@ def start(spawner: Spawner, tmp_path: Path, counts: Counts) -> Iterator[Start]:
     started: list[WorkerSet] = []
 
     def one(opener: str = "open_doubler", *, instances: int = 1, hang_seconds: float = 10.0) -> WorkerSet:
-        def worker(pool: SegmentPool) -> Worker:
-            return Worker(spawner, pool, f"tests.support.crashing:{opener}", tmp_path, OpenOptions(), 20)
+        def worker(pool: SegmentPool, number: int) -> Worker:
+            options = OpenOptions(device=f"cuda:{number}")
+            return Worker(spawner, pool, f"tests.support.crashing:{opener}", tmp_path, options, 20)
 
         workers = WorkerSet(worker, counts, name="m", hang_seconds=hang_seconds, load_seconds=20)
         started.append(workers)
@@ -87,6 +89,51 @@ def pids(workers: WorkerSet) -> set[int]:
 
 def row(value: float) -> dict[str, Array]:
     return {"x": np.array([[value, 1]], np.float32)}
+
+
+def test_a_process_that_follows_another_takes_its_device(start: Start, counts: Counts) -> None:
+    workers = start(instances=3)
+    before = workers.processes()
+    os.kill(before[1], signal.SIGKILL)
+    eventually(lambda: counts.restarts == 1 and workers.processes()[1] != before[1])
+    assert workers.devices() == {0: "cuda:0", 1: "cuda:1", 2: "cuda:2"}
+
+
+def test_a_process_whose_device_is_broken_is_replaced_and_the_next_caller_is_answered(
+    start: Start, counts: Counts
+) -> None:
+    workers = start()
+    run = guarded(workers)
+    assert [outcome(answer) for answer in run(requests_of(1))] == [[2, 2]]
+    before = pids(workers)
+    assert [outcome(answer) for answer in run(requests_of(crashing.BREAKS))] == [Code.MODEL_FAILED]
+    assert pids(workers) == before
+    assert [outcome(answer) for answer in run(requests_of(3))] == [[6, 2]]
+    assert pids(workers).isdisjoint(before)
+    assert (counts.crashes, counts.restarts, counts.refused) == (1, 1, 0)
+
+
+def test_those_beside_an_input_that_breaks_the_device_are_answered(start: Start, counts: Counts) -> None:
+    run = guarded(start())
+    answers = run(requests_of(1, 2, crashing.BREAKS, 3))
+    assert [outcome(answer) for answer in answers] == [[2, 2], [4, 2], Code.MODEL_FAILED, [6, 2]]
+    assert counts.refused == 0
+
+
+def test_a_device_that_fails_now_and_then_is_kept(start: Start, counts: Counts) -> None:
+    workers = start()
+    for value in (crashing.DEVICE_FAILS, crashing.FAILS, 1, crashing.DEVICE_FAILS, 1):
+        with contextlib.suppress(RunError):
+            workers.run(row(value), ("y",))
+    assert (counts.crashes, counts.restarts) == (0, 0)
+
+
+def test_an_input_that_always_breaks_the_device_ends_with_its_error(start: Start, counts: Counts) -> None:
+    workers = start()
+    for _ in range(3):
+        with pytest.raises(DeviceError, match="the model failed"):
+            workers.run(row(crashing.BREAKS), ("y",))
+    assert counts.restarts == 2
 
 
 def test_tensors_of_every_kind_pass_both_ways(start: Start) -> None:
@@ -256,7 +303,7 @@ from trireme_inference.workers.spawner import Spawner
 from trireme_inference.workers.worker import Worker
 from trireme_inference.workers.worker_set import WorkerSet
 spawner = Spawner()
-def start(pool):
+def start(pool, number):
     opener = "tests.support.crashing:open_doubler"
     return Worker(spawner, pool, opener, Path({str(tmp_path)!r}), OpenOptions(), 20)
 workers = WorkerSet(start, Counts(), name="m", hang_seconds=1, load_seconds=20)
@@ -280,7 +327,7 @@ def test_a_nursery_that_dies_takes_its_workers_along_and_is_started_again(
 ) -> None:
     spawner = Spawner()
 
-    def worker(pool: SegmentPool) -> Worker:
+    def worker(pool: SegmentPool, number: int) -> Worker:
         return Worker(spawner, pool, "tests.support.crashing:open_doubler", tmp_path, OpenOptions(), 20)
 
     workers = WorkerSet(worker, counts, name="m", hang_seconds=10, load_seconds=20)
@@ -301,7 +348,7 @@ def test_what_cannot_be_imported_before_the_fork_is_left_to_the_workers(
 ) -> None:
     spawner = Spawner([module])
 
-    def worker(pool: SegmentPool) -> Worker:
+    def worker(pool: SegmentPool, number: int) -> Worker:
         return Worker(spawner, pool, "tests.support.crashing:open_doubler", tmp_path, OpenOptions(), 20)
 
     workers = WorkerSet(worker, counts, name="m", hang_seconds=10, load_seconds=20)

@@ -74,7 +74,7 @@ def platform(models: Path, folder: Path, *arguments: str, **environment: str) ->
         process.stdout.close()
 
 
-def stop_all(process: subprocess.Popen[str]) -> None:
+def stop_all(process: subprocess.Popen[Any]) -> None:
     """Ends a process that may have children, and waits for it."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)

@@ -237,5 +237,5 @@ def _until_signals_are_taken(pid: int) -> None:
 
 
 def _port_of(pid: int) -> int:
-    (listening,) = [c for c in psutil.Process(pid).net_connections() if c.status == psutil.CONN_LISTEN]
+    (listening,) = [c for c in psutil.Process(pid).connections() if c.status == psutil.CONN_LISTEN]
     return int(listening.laddr.port)

@@ -1,0 +1,1 @@
+"""Cases of the kserve SDK's clients."""
