@@ -20,7 +20,8 @@ from benchmarks.machine import this_machine
 from benchmarks.memory import MEMORY, measure_memory
 from benchmarks.options import Options, read_options
 from benchmarks.report import show
-from benchmarks.results import MemoryResult, Results, WorkloadResult
+from benchmarks.results import MemoryResult, Results, StartResult, WorkloadResult
+from benchmarks.start import START, measure_start
 from benchmarks.workloads import WORKLOADS
 
 _WIDTH = 150
@@ -66,11 +67,15 @@ def _measure(options: Options, results: Results) -> None:
             results.memory = MemoryResult()
             pace = options.pace
             measure_memory(home, os.environ, options.memory_requests, pace.payloads, tell, results.memory)
+        if START in options.cases:
+            results.start = StartResult()
+            measure_start(home, os.environ, options.pace.rounds, tell, results.start)
 
 
 def _steps(options: Options, tried: Mapping[str, int]) -> int:
     """How often something is told, where nothing fails."""
     steps = 3 if MEMORY in options.cases else 0
+    steps += options.pace.rounds if START in options.cases else 0
     for workload in WORKLOADS:
         servers = options.cases.get(workload.name, [])
         if servers:

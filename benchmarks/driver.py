@@ -14,22 +14,24 @@ from pathlib import Path
 from benchmarks.answers import check_answers
 from benchmarks.exchanges import Exchanges
 from benchmarks.load.closed_loop import WrongAnswerError
-from benchmarks.load.http import ProtocolError
 from benchmarks.peers.single_file import read_pipeline
-from benchmarks.repository import make_repository
+from benchmarks.repository import make_crowd, make_repository
 from benchmarks.results import ServerResult, WorkloadResult
 from benchmarks.servers import (
+    CROWDS,
     LIKE_TRIREME,
     TRIREME,
     RunningServer,
     ServerError,
     ServerSpec,
     candidates,
+    crowd_of,
     instance_counts,
     running,
 )
 from benchmarks.window import Window, measure
 from benchmarks.workloads import Workload, ask_oracle
+from trireme_cli.loadtest.http import ProtocolError
 from trireme_common.errors import SpecError, TriremeError
 
 BUSIEST = 64
@@ -111,6 +113,9 @@ class Driver:
             count: make_repository(workload.model, home / f"models-{count}", count, cached=workload.cached)
             for count in instance_counts()
         }
+        crowds = {crowd_of(repositories[1], name): CROWDS[name] for name in servers if name in CROWDS}
+        for repository, models in crowds.items():
+            make_crowd(workload.model, repository, models)
         _, oracle = read_pipeline(repositories[1])
         payloads = min(self._pace.payloads, workload.payloads or self._pace.payloads)
         questions = ask_oracle(workload, oracle, payloads)

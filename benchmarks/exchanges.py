@@ -28,7 +28,8 @@ class Exchanges:
     """Keys that lead from the JSON answer to the value that is checked."""
     exchanges: tuple[Exchange, ...]
     cache: str = "off"
-    """What `x-cache` must say where the server has one: `off`, or `hit`."""
+    """What `x-cache` must say where the server has one: `off`, `hit`, `miss`, or `coalesced` for requests
+    that stand several times in a row."""
 
     def write(self, file: Path) -> None:
         """As JSON; probabilities stay behind, the load generator does not compare them."""

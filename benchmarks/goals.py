@@ -12,7 +12,10 @@ from benchmarks.servers import (
     ANCHOR,
     CONSTANT,
     IN_PROCESS,
+    MANY_MODELS,
+    MANY_REPLICAS,
     MEMORY_HIT,
+    ONE_MODEL,
     REDIS_HIT,
     SINGLE_FILE,
     TRIREME,
@@ -65,6 +68,10 @@ def _idle(results: Results) -> Spread | None:
     if results.memory is None or IDLE not in results.memory.readings:
         return None
     return Spread.of([sum(results.memory.readings[IDLE].values())])
+
+
+def _start(results: Results) -> Spread | None:
+    return Spread.of(results.start.seconds) if results.start is not None and results.start.seconds else None
 
 
 GOALS = (
@@ -124,5 +131,18 @@ GOALS = (
         0.6,
         _rates("cache", REDIS_HIT, CONSTANT),
     ),
+    Goal(
+        "P10: among 64 models at most 1.1 x one model's CPU a request at 64",
+        1.1,
+        _of("growth", lambda found: found.ratio(MANY_MODELS, ONE_MODEL, _BUSIEST, "cpu_us")),
+        True,
+    ),
+    Goal(
+        "P10: behind 8 replicas of inference at most 1.1 x one replica's CPU a request at 64",
+        1.1,
+        _of("growth", lambda found: found.ratio(MANY_REPLICAS, ONE_MODEL, _BUSIEST, "cpu_us")),
+        True,
+    ),
+    Goal("P10: the gateway answers at most 1.5 s after its start", 1.5, _start, True),
     Goal("P9: idle platform at most 600 MB PSS", 600.0, _idle, True, 0),
 )

@@ -10,7 +10,6 @@ from pathlib import Path
 from benchmarks.answers import check_answers
 from benchmarks.exchanges import Exchanges
 from benchmarks.load.closed_loop import WrongAnswerError
-from benchmarks.load.http import ProtocolError
 from benchmarks.load.process_tree import ProcessesChangedError, read_pss
 from benchmarks.peers.single_file import read_pipeline
 from benchmarks.repository import make_repository
@@ -18,6 +17,7 @@ from benchmarks.results import MemoryResult
 from benchmarks.servers import TRIREME, RunningServer, ServerError, platform, running
 from benchmarks.window import Window, measure
 from benchmarks.workloads import ROOT, WORKLOADS, Workload, ask_oracle
+from trireme_cli.loadtest.http import ProtocolError
 
 MEMORY = "memory"
 IDLE = 0

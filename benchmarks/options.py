@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.driver import BUSIEST, Pace
 from benchmarks.memory import MEMORY
 from benchmarks.servers import TRIREME
+from benchmarks.start import START
 from benchmarks.workloads import WORKLOADS
 
 SERVERS = tuple(dict.fromkeys(server for workload in WORKLOADS for server in workload.servers))
@@ -18,7 +19,7 @@ SERVERS = tuple(dict.fromkeys(server for workload in WORKLOADS for server in wor
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `cases` are workloads, and `memory`, with the servers to measure on each."""
+    """What was asked for. `cases` are workloads, `memory` and `start`, with the servers of each."""
 
     pace: Pace
     cases: dict[str, list[str]]
@@ -34,7 +35,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     given = parser.parse_args(arguments)
     cases = choose_cases(given.case)
     if not cases:
-        names = [*(workload.name for workload in WORKLOADS), MEMORY, *SERVERS]
+        names = [*(workload.name for workload in WORKLOADS), MEMORY, START, *SERVERS]
         parser.error(f"--case: choose from {', '.join(names)}")
     rounds = given.rounds or (1 if given.quick else 3)
     seconds = given.seconds or (0.5 if given.quick else 2.0)
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 def choose_cases(names: Sequence[str]) -> dict[str, list[str]]:
     """Servers by workload that any of `names` means; a name that means nothing leaves none at all."""
     every = [(workload.name, server) for workload in WORKLOADS for server in workload.servers]
-    every.append((MEMORY, TRIREME))
+    every += [(MEMORY, TRIREME), (START, TRIREME)]
     chosen = set() if names else set(every)
     for name in names:
         meant = {case for case in every if name in (*case, "/".join(case))}

@@ -13,9 +13,16 @@ from benchmarks.goals import GOALS
 from benchmarks.results import MemoryResult, Results, ServerResult, WorkloadResult
 from benchmarks.servers import (
     ANCHOR,
+    BASE64,
+    BINARY,
     CONSTANT,
+    DUPLICATES,
     IN_PROCESS,
+    MANY_MODELS,
+    MANY_REPLICAS,
     MEMORY_HIT,
+    MISSES,
+    ONE_MODEL,
     REDIS_HIT,
     SINGLE_FILE,
     TRIREME,
@@ -30,8 +37,13 @@ _PAIRS = (
     (TRIREME, IN_PROCESS),
     (MEMORY_HIT, CONSTANT),
     (REDIS_HIT, CONSTANT),
+    (DUPLICATES, MISSES),
+    (BINARY, BASE64),
+    (MANY_MODELS, ONE_MODEL),
+    (MANY_REPLICAS, ONE_MODEL),
 )
-_PLATFORMS = (TRIREME, UNCOALESCED, MEMORY_HIT, REDIS_HIT)
+_GROWN = (ONE_MODEL, MANY_MODELS, MANY_REPLICAS)
+_PLATFORMS = (TRIREME, UNCOALESCED, MEMORY_HIT, REDIS_HIT, MISSES, DUPLICATES, BINARY, BASE64, *_GROWN)
 _TIMED = {
     "preprocess": "preprocess",
     "queue": "inference, queue",

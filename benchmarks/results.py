@@ -88,6 +88,14 @@ class MemoryResult:
 
 
 @dataclass
+class StartResult:
+    """Seconds from the gateway's process to its first answer, round by round."""
+
+    seconds: list[float] = field(default_factory=list)
+    failure: str = ""
+
+
+@dataclass
 class Results:
     """Everything of one command."""
 
@@ -97,6 +105,7 @@ class Results:
     seconds: float
     workloads: list[WorkloadResult] = field(default_factory=list)
     memory: MemoryResult | None = None
+    start: StartResult | None = None
 
     @property
     def failures(self) -> list[str]:
@@ -108,6 +117,8 @@ class Results:
                     found.append(f"{workload.name}/{name}: {server.failure}")
         if self.memory is not None and self.memory.failure:
             found.append(f"memory: {self.memory.failure}")
+        if self.start is not None and self.start.failure:
+            found.append(f"start: {self.start.failure}")
         return found
 
     def as_dict(self) -> dict[str, Any]:

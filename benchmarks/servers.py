@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,6 +46,12 @@ class RunningServer:
 ANCHOR, SINGLE_FILE, TRIREME = "anchor", "single-file", "trireme"
 UNCOALESCED, IN_PROCESS = "trireme-uncoalesced", "trireme-in-process"
 CONSTANT, MEMORY_HIT, REDIS_HIT = "constant", "memory-hit", "redis-hit"
+ONE_MODEL, MANY_MODELS, MANY_REPLICAS = "1-model", "64-models", "8-replicas"
+MISSES, DUPLICATES = "misses", "duplicates"
+BINARY, BASE64 = "binary", "base64"
+CROWDS = {ONE_MODEL: 1, MANY_MODELS: 64, MANY_REPLICAS: 1}
+"""Models in the repository of each server whose growth is measured."""
+_REPLICAS = 8
 LIKE_TRIREME = frozenset({UNCOALESCED, IN_PROCESS})
 """Servers that are measured at whatever setting `trireme` is: they differ from it in one thing only."""
 _THREADS = (1, 2, 4)
@@ -57,6 +63,8 @@ def candidates(repositories: Mapping[int, Path]) -> dict[str, list[ServerSpec]]:
     by its number of instances."""
     uncoalesced = {"TRIREME_GATEWAY_COALESCE": "false"}
     no_memory = {"TRIREME_GATEWAY_CACHE_MEMORY_BYTES": "0"}
+    # The cache is on, but forgets an answer before its request comes round again.
+    forgetful = {"TRIREME_GATEWAY_CACHE_MEMORY_BYTES": "4096"}
     constant = _module("benchmarks.peers.in_process", "--models", str(repositories[1]), "--answers=constant")
     return {
         ANCHOR: [ServerSpec(ANCHOR, "", _module("benchmarks.peers.anchor"))],
@@ -70,7 +78,25 @@ def candidates(repositories: Mapping[int, Path]) -> dict[str, list[ServerSpec]]:
         CONSTANT: [ServerSpec(CONSTANT, "", constant)],
         MEMORY_HIT: [platform(MEMORY_HIT, repositories[1], 1)],
         REDIS_HIT: [platform(REDIS_HIT, repositories[1], 1, redis="embedded", environment=no_memory)],
+        MISSES: [platform(MISSES, repositories[1], 1, environment=forgetful)],
+        DUPLICATES: [platform(DUPLICATES, repositories[1], 1, environment=forgetful)],
+        BINARY: [platform(BINARY, repositories[1], 1)],
+        BASE64: [platform(BASE64, repositories[1], 1)],
+        **{name: [_crowd(name, crowd_of(repositories[1], name))] for name in CROWDS},
     }
+
+
+def crowd_of(repository: Path, server: str) -> Path:
+    """The repository of a server whose growth is measured, beside that of one model."""
+    return repository.parent / f"crowd-of-{CROWDS[server]}"
+
+
+def _crowd(name: str, repository: Path) -> ServerSpec:
+    default = {"TRIREME_GATEWAY_DEFAULT_TEXT_MODEL": "trivial"}
+    spec = platform(name, repository, 1, environment=default)
+    if name != MANY_REPLICAS:
+        return spec
+    return replace(spec, command=(*spec.command, "--replicas", f"inference={_REPLICAS}"))
 
 
 def instance_counts() -> tuple[int, ...]:

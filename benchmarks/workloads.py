@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
 
 from benchmarks.exchanges import Exchange, Exchanges
-from benchmarks.load.http import build_request
-from benchmarks.payloads import chinese_reviews, digit_pictures, english_texts
+from benchmarks.payloads import chinese_reviews, digit_pictures, english_texts, photographs
 from benchmarks.peers.single_file import Pipeline
 from benchmarks.servers import (
     ANCHOR,
+    BASE64,
+    BINARY,
     CONSTANT,
+    DUPLICATES,
     IN_PROCESS,
+    MANY_MODELS,
+    MANY_REPLICAS,
     MEMORY_HIT,
+    MISSES,
+    ONE_MODEL,
     REDIS_HIT,
     SINGLE_FILE,
     TRIREME,
     UNCOALESCED,
 )
+from trireme_cli.loadtest.http import build_request
 from trireme_postprocess.answers import Classification
 
 ROOT = Path(__file__).resolve().parent.parent
+COPIES = 16
+"""How often each request is sent where duplicates are measured, one right after the other."""
 # Another batch rounds its sums differently; an item this close to two labels proves nothing.
 _CLOSE_CALL = 1e-3
 
@@ -53,7 +63,14 @@ class Workload:
     def _request(self, item: str | bytes) -> bytes:
         if isinstance(item, str):
             return build_request("/predict", "application/json", orjson.dumps({"texts": [item]}))
-        return build_request(f"/v1/models/{self.model.name}/predict", "image/png", item)
+        return build_request(f"/v1/models/{self.model.name}/predict", _picture_type(item), item)
+
+    def base64_requests(self, items: Sequence[str | bytes]) -> list[bytes]:
+        """The same pictures as base64 in JSON; empty for texts."""
+        target = f"/v1/models/{self.model.name}:predict"
+        instances = [{"b64": b64encode(item).decode()} for item in items if isinstance(item, bytes)]
+        bodies = [orjson.dumps({"instances": [instance]}) for instance in instances]
+        return [build_request(target, "application/json", body) for body in bodies]
 
 
 _TRIVIAL = ROOT / "benchmarks" / "models" / "trivial"
@@ -82,6 +99,30 @@ WORKLOADS = (
         cached=True,
         payloads=256,
     ),
+    Workload(
+        "duplicates",
+        _TRIVIAL,
+        english_texts,
+        f"the trivial model; `duplicates` asks everything {COPIES} times at once, computed once",
+        (MISSES, DUPLICATES),
+        (64,),
+        cached=True,
+    ),
+    Workload(
+        "forms",
+        ROOT / "models" / "digits",
+        photographs,
+        "the digits model, photographs of 960 x 720 as the body, and as base64 in JSON",
+        (BINARY, BASE64),
+        payloads=128,
+    ),
+    Workload(
+        "growth",
+        _TRIVIAL,
+        english_texts,
+        "the trivial model alone, among 64 models, and behind 8 replicas of inference",
+        (ONE_MODEL, MANY_MODELS, MANY_REPLICAS),
+    ),
 )
 
 
@@ -94,9 +135,18 @@ class Questions:
     """What the anchor answers."""
     constant: Exchanges
     """What the server answers that says the same to everything."""
+    base64: Exchanges
+    """The pictures as base64 in JSON; none where items are texts."""
 
     def of(self, server: str) -> Exchanges:
-        return {ANCHOR: self.echo, CONSTANT: self.constant}.get(server, self.model)
+        """What `server` is asked; the same questions for most."""
+        if server == DUPLICATES:
+            repeated = tuple(each for each in self.model.exchanges for _ in range(COPIES))
+            return replace(self.model, exchanges=repeated, cache="coalesced")
+        others = {ANCHOR: self.echo, CONSTANT: self.constant, BASE64: self.base64}
+        if server == MISSES:
+            return replace(self.model, cache="miss")
+        return others.get(server, self.model)
 
 
 def ask_oracle(workload: Workload, oracle: Pipeline, number: int) -> Questions:
@@ -114,10 +164,15 @@ def ask_oracle(workload: Workload, oracle: Pipeline, number: int) -> Questions:
     )
     first = min(kept[0][1].labels)
     constant = tuple(Exchange(request, first) for request in requests)
+    b64 = workload.base64_requests([item for item, _ in kept])
+    encoded = tuple(replace(each, request=other) for each, other in zip(answered, b64, strict=False))
     label, echo = _paths(kept[0][0])
     hit = "hit" if workload.cached else "off"
     return Questions(
-        Exchanges(label, answered, hit), Exchanges(echo, echoed), Exchanges(label, constant, hit)
+        model=Exchanges(label, answered, hit),
+        echo=Exchanges(echo, echoed),
+        constant=Exchanges(label, constant, hit),
+        base64=Exchanges(("predictions", 0, "label"), encoded, hit),
     )
 
 
@@ -126,6 +181,10 @@ def _paths(item: str | bytes) -> tuple[tuple[str | int, ...], tuple[str | int, .
     if isinstance(item, str):
         return ("results", 0, "label"), ("results", 0, "text")
     return ("label",), ("bytes",)
+
+
+def _picture_type(item: bytes) -> str:
+    return "image/jpeg" if item.startswith(b"\xff\xd8") else "image/png"
 
 
 def _is_close(answer: Classification) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 
 from benchmarks.load.doors import MODEL_INFER
-from benchmarks.load.http import ResponseParser
 from benchmarks.load.questions import Checker, Questions
 from benchmarks.peers.catalog import TensorItem
+from trireme_cli.loadtest.http import ResponseParser
 from trireme_common.tensors import Tensor, encode_tensors
 from trireme_protos.inference import grpc_service_pb2 as oip
 
@@ -36,7 +36,7 @@ def http_answers(questions: Questions, port: int) -> bool:
 
 def _ask(connection: socket.socket, request: bytes) -> bytes | None:
     connection.sendall(request)
-    parser = ResponseParser()
+    parser = ResponseParser(strict=True)
     while data := connection.recv(262_144):
         if data.startswith(b"HTTP/1.1 ") and data[9:12] != b"200":
             return None

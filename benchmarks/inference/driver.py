@@ -20,11 +20,11 @@ from benchmarks.inference.raw import BATCHES, RawSetting, measure_raw, raw_setti
 from benchmarks.inference.results import RAW, THRIFTY, ModelResult, Served
 from benchmarks.inference.servers import Server, Started, servers
 from benchmarks.load.closed_loop import WrongAnswerError
-from benchmarks.load.http import ProtocolError
 from benchmarks.peers.catalog import ROOT, Setting
 from benchmarks.peers.environments import PeerMissingError
 from benchmarks.peers.running import launched
 from benchmarks.servers import ServerError
+from trireme_cli.loadtest.http import ProtocolError
 
 BUSIEST = 64
 OPEN_SHARES = (0.5, 0.8)

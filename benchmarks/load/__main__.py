@@ -13,8 +13,8 @@ import uvloop
 
 from benchmarks.exchanges import Exchanges
 from benchmarks.load.closed_loop import Loop, WrongAnswerError, measure
-from benchmarks.load.http import ProtocolError
 from benchmarks.load.process_tree import ProcessesChangedError
+from trireme_cli.loadtest.http import ProtocolError
 
 
 def main() -> int:

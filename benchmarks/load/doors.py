@@ -12,8 +12,8 @@ import grpc
 import grpc.aio
 
 from benchmarks.load.closed_loop import WrongAnswerError
-from benchmarks.load.http import ProtocolError, Response, ResponseParser
 from benchmarks.load.questions import Door
+from trireme_cli.loadtest.http import ProtocolError, Response, ResponseParser
 from trireme_protos.inference import grpc_service_pb2 as oip
 from trireme_protos.trireme.v1 import envelope_pb2
 
@@ -63,7 +63,7 @@ class _Connection(asyncio.Protocol):
     """One keep-alive connection, one request at a time."""
 
     def __init__(self) -> None:
-        self._parser = ResponseParser()
+        self._parser = ResponseParser(strict=True)
         self._transport: asyncio.WriteTransport | None = None
         self._answer: asyncio.Future[Response] | None = None
 

@@ -16,9 +16,9 @@ from itertools import cycle
 
 from benchmarks.figures import Sample, percentile
 from benchmarks.load.doors import Way
-from benchmarks.load.http import ProtocolError
 from benchmarks.load.process_tree import read_cpu
 from benchmarks.load.questions import Checker, Questions
+from trireme_cli.loadtest.http import ProtocolError
 
 _SEED = 23
 _LAST_ANSWERS_SECONDS = 60.0

@@ -15,10 +15,10 @@ import uvloop
 
 from benchmarks.load.closed_loop import WrongAnswerError
 from benchmarks.load.doors import open_door
-from benchmarks.load.http import ProtocolError
 from benchmarks.load.pace import Load, Order
 from benchmarks.load.process_tree import ProcessesChangedError
 from benchmarks.load.questions import Questions
+from trireme_cli.loadtest.http import ProtocolError
 
 _FAILURES = (WrongAnswerError, ProtocolError, ProcessesChangedError, OSError, TimeoutError)
 

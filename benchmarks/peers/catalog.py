@@ -14,10 +14,10 @@ from pathlib import Path
 import orjson
 
 from benchmarks.figures import cores
-from benchmarks.load.http import build_request
 from benchmarks.load.questions import AnswerForm
 from benchmarks.peers.environments import interpreter
 from benchmarks.peers.foreign.work import Mode, Setup
+from trireme_cli.loadtest.http import build_request
 
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("protos", "services/common", "services/preprocess", "services/postprocess")

@@ -12,6 +12,8 @@ from trireme_cli import __version__
 from trireme_cli.console import report_failure, write_line
 from trireme_cli.failure import EXIT_FAILURE, Failure
 from trireme_cli.lab_commands import add_lab_commands
+from trireme_cli.loadtest.command import EXAMPLES as LOADTEST_EXAMPLES
+from trireme_cli.loadtest.command import loadtest
 from trireme_cli.models.command import create_models_app
 from trireme_cli.predict.command import EXAMPLES as PREDICT_EXAMPLES
 from trireme_cli.predict.command import predict
@@ -46,7 +48,7 @@ def create_app() -> typer.Typer:
     """The commands, without running any."""
     app = typer.Typer(
         name="trireme",
-        help="Serve machine-learning models: start the platform, ask a model, look into the repository.",
+        help="Serve machine-learning models: start the platform, ask a model, test its speed, look around.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -54,6 +56,7 @@ def create_app() -> typer.Typer:
     app.callback()(_root)
     app.command(epilog=UP_EXAMPLES)(up)
     app.command(epilog=PREDICT_EXAMPLES)(predict)
+    app.command(epilog=LOADTEST_EXAMPLES)(loadtest)
     app.add_typer(create_models_app())
     add_lab_commands(app)
     return app

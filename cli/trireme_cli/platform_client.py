@@ -41,6 +41,11 @@ class PlatformClient:
         """The answer of /health."""
         return await self._document("/health")
 
+    async def index(self) -> list[dict[str, Any]]:
+        """`name`, `version`, `state`, `reason` of every version of every model."""
+        entries: Any = self._parsed(await self.request("POST", "/v2/repository/index", json={}))
+        return entries if isinstance(entries, list) else []
+
     async def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One call, whatever its status. Raises Failure if nothing answers."""
         try:

@@ -14,7 +14,7 @@ from trireme_cli.console import person, results, write_line
 from trireme_cli.failure import EXIT_FAILURE, Failure
 from trireme_cli.models import orders, render
 from trireme_cli.models.checkup import Checkup
-from trireme_cli.models.served import served_models
+from trireme_cli.models.served import connected_stages, served_models
 from trireme_cli.models.stored import describe, read_repository, stored_models
 from trireme_cli.platform_client import DEFAULT_URL, connect
 
@@ -70,16 +70,19 @@ def list_models(
     json: Json = False,
 ) -> None:
     """Lists the models of a running platform, or of a repository on disk."""
-    found = asyncio.run(_served(url)) if models is None else stored_models(models)
+    found: dict[str, Any]
+    found = asyncio.run(_served(url)) if models is None else {"models": stored_models(models)}
     if json:
-        _write_json({"models": found})
-    else:
-        render.show_list(results(), found)
+        _write_json(found)
+        return
+    render.show_list(results(), found["models"])
+    if "stages" in found:
+        render.show_stages(results(), found["stages"])
 
 
-async def _served(url: str) -> list[dict[str, Any]]:
+async def _served(url: str) -> dict[str, Any]:
     async with connect(url, _TIMEOUT_SECONDS) as client:
-        return await served_models(client)
+        return {"models": await served_models(client), "stages": await connected_stages(client)}
 
 
 def show_model(

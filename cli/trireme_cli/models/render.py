@@ -32,6 +32,12 @@ def show_list(console: Console, models: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
+def show_stages(console: Console, stages: Mapping[str, int]) -> None:
+    """How many endpoints of each stage the gateway is connected to."""
+    connected = ", ".join(f"{count} of {stage}" for stage, count in stages.items())
+    say(console, f"endpoints connected: {connected or 'none'}", "dim")
+
+
 def _cell(name: str, value: Any) -> str:
     if name == "versions":
         return ", ".join(map(str, value))

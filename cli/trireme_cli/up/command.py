@@ -16,7 +16,10 @@ from trireme_cli.up.processes import STAGES, Options
 from trireme_cli.up.run import run
 
 _MOST_REPLICAS = 64
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_REDIS_SCHEMES = (
+    "unix://",
+    *(f"{tls}{form}://" for tls in ("redis", "rediss") for form in ("", "+sentinel", "+cluster")),
+)
 
 EXAMPLES = """Examples:
 
@@ -113,7 +116,8 @@ def check_redis(value: str) -> str:
     if value in ("embedded", "off") or value.startswith(_REDIS_SCHEMES):
         return value
     raise UsageFailure(
-        f"--redis: {value!r} is none of: embedded, off, redis://HOST:PORT, rediss://..., unix://PATH"
+        f"--redis: {value!r} is none of: embedded, off, redis://HOST:PORT, unix://PATH, "
+        "redis+sentinel://..., redis+cluster://..., or one of these with rediss"
     )
 
 

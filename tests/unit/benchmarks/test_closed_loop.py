@@ -14,7 +14,7 @@ import pytest
 from benchmarks.exchanges import Exchange, Exchanges
 from benchmarks.figures import Sample
 from benchmarks.load.closed_loop import Loop, WrongAnswerError, measure
-from benchmarks.load.http import ProtocolError, build_request
+from trireme_cli.loadtest.http import ProtocolError, build_request
 
 Answer = Callable[[bytes], bytes | None]
 NAMES = [f"name-{number}" for number in range(8)]
@@ -121,5 +121,13 @@ async def test_an_answer_that_the_cache_did_not_give_fails() -> None:
     exchanges = replace(EXCHANGES, cache="hit")
     sample = await load(lambda body: echo(body, b"x-cache: hit\r\n"), exchanges=exchanges)
     assert sample.requests
-    with pytest.raises(WrongAnswerError, match="the cache was to answer, x-cache says 'miss': 4 times"):
+    with pytest.raises(WrongAnswerError, match="x-cache was to say hit, but says 'miss': 4 times"):
+        await load(lambda body: echo(body, b"x-cache: miss\r\n"), exchanges=exchanges)
+
+
+async def test_most_of_what_is_asked_twice_at_once_must_be_computed_once() -> None:
+    exchanges = replace(EXCHANGES, cache="coalesced")
+    sample = await load(lambda body: echo(body, b"x-cache: coalesced\r\n"), exchanges=exchanges)
+    assert sample.requests
+    with pytest.raises(WrongAnswerError, match="x-cache was to say coalesced, but says 'miss'"):
         await load(lambda body: echo(body, b"x-cache: miss\r\n"), exchanges=exchanges)

@@ -7,6 +7,11 @@ from benchmarks.options import choose_cases, read_options
 TRIVIAL = ["anchor", "single-file", "trireme", "trireme-uncoalesced", "trireme-in-process"]
 PEERS = ["anchor", "single-file", "trireme"]
 CACHE = ["constant", "memory-hit", "redis-hit"]
+GATEWAY = {
+    "duplicates": ["misses", "duplicates"],
+    "forms": ["binary", "base64"],
+    "growth": ["1-model", "64-models", "8-replicas"],
+}
 
 
 def test_everything_by_default() -> None:
@@ -15,7 +20,9 @@ def test_everything_by_default() -> None:
         "sentiment-zh": PEERS,
         "digits": PEERS,
         "cache": CACHE,
+        **GATEWAY,
         "memory": ["trireme"],
+        "start": ["trireme"],
     }
 
 
@@ -37,7 +44,7 @@ def test_cases_by_workload_server_or_both(names: list[str], expected: dict[str, 
 
 def test_a_server_on_every_workload_that_has_it() -> None:
     assert set(choose_cases(["single-file"])) == {"trivial", "sentiment-zh", "digits"}
-    assert set(choose_cases(["trireme"])) == {"trivial", "sentiment-zh", "digits", "memory"}
+    assert set(choose_cases(["trireme"])) == {"trivial", "sentiment-zh", "digits", "memory", "start"}
     assert set(choose_cases(["trireme-in-process"])) == {"trivial"}
 
 

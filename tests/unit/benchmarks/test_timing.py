@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.load.process_tree import program_of, pss_of
-from benchmarks.load.timing import PARTS, median_timings, parts_of
+from benchmarks.load.timing import median_timings
+from trireme_cli.loadtest.server_timing import PARTS, parts_of
 
 
 def head(value: str) -> bytes:

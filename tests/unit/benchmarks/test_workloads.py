@@ -15,12 +15,12 @@ from benchmarks.answers import check_answer
 from benchmarks.driver import BUSIEST
 from benchmarks.exchanges import Exchange, Exchanges
 from benchmarks.load.closed_loop import WrongAnswerError
-from benchmarks.load.http import Response
 from benchmarks.payloads import chinese_reviews, digit_pictures, english_texts
 from benchmarks.peers.single_file import Pipeline, open_session, read_pipeline
 from benchmarks.repository import make_repository
 from benchmarks.servers import candidates
 from benchmarks.workloads import WORKLOADS, Workload, ask_oracle
+from trireme_cli.loadtest.http import Response
 
 TRIVIAL = WORKLOADS[0]
 

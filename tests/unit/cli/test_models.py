@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from tests.support.triton_models import write_triton_model
 from trireme_cli.failure import Failure
 from trireme_cli.models.checkup import Checkup
 from trireme_cli.models.render import flatten
-from trireme_cli.models.served import served_models
+from trireme_cli.models.served import connected_stages, served_models
 from trireme_cli.models.stage_checks import CheckerFailed, Verdict, is_installed, parse_verdict, run_checker
 from trireme_cli.models.stored import describe, read_repository, stored_models
 from trireme_cli.platform_client import PlatformClient
@@ -151,21 +152,29 @@ def test_lines_that_are_no_verdict(line: str) -> None:
 
 
 async def test_served_models_have_state_and_reason() -> None:
-    answers = {
+    answers: dict[str, Any] = {
+        "/v2/repository/index": [
+            {"name": "a", "version": "2", "state": "READY", "reason": ""},
+            {"name": "a", "version": "3", "state": "UNAVAILABLE", "reason": "golden answer differs"},
+        ],
         "/v1/models": {"object": "list", "data": [], "models": ["a"]},
         "/v1/models/a": {"name": "a", "ready": True, "versions": ["2"], "task": "tabular"},
         "/health": {
+            "stages": {"preprocess": 1, "inference": 2, "postprocess": 1},
             "models": {
                 "a": {"state": "READY", "version": "2", "reason": ""},
                 "b": {"state": "UNAVAILABLE", "version": "", "reason": "broken"},
-            }
+            },
         },
     }
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answers[request.url.path]))
     async with httpx.AsyncClient(transport=transport) as client:
         models = await served_models(PlatformClient("http://gateway", client))
+        stages = await connected_stages(PlatformClient("http://gateway", client))
 
     assert [(m["name"], m["ready"], m["state"], m["reason"]) for m in models] == [
-        ("a", True, "READY", ""),
+        ("a", True, "READY", "version 3: golden answer differs"),
         ("b", False, "UNAVAILABLE", "broken"),
     ]
+    assert [(v["version"], v["state"]) for v in models[0]["index"]] == [("2", "READY"), ("3", "UNAVAILABLE")]
+    assert stages == {"preprocess": 1, "inference": 2, "postprocess": 1}

@@ -1,0 +1,1 @@
+"""`trireme loadtest`: requests at a running platform, closed or open loop, and what came of them."""
