@@ -104,7 +104,7 @@ def _models(made: Path) -> Iterator[tuple[str, Path, dict[str, Array]]]:
 
 @contextmanager
 def _sides(spawner: Spawner, directory: Path) -> Iterator[tuple[Backend, WorkerSet, Signature]]:
-    def start(pool: SegmentPool) -> Worker:
+    def start(pool: SegmentPool, place: int) -> Worker:
         return Worker(spawner, pool, _OPENER, directory, OpenOptions(), 60)
 
     counts = WorkerMetrics(CollectorRegistry()).counts("m", "1")

@@ -14,6 +14,7 @@ from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference.backend import OpenOptions, RunError
+from trireme_inference.device_errors import run_error
 
 SEGFAULTS = -666.0
 """A value on which the process dies of SIGSEGV."""
@@ -23,6 +24,10 @@ KILLED_ONCE = -3.0
 """A value on which the process is killed if a file `kill` lies beside the model, which it takes away."""
 WAITS = -4.0
 """A value on which the run says its process id in a file `running`, and goes on once that is gone."""
+BREAKS = -7.0
+"""A value that breaks the device: this run and all later ones of the process fail of it."""
+DEVICE_FAILS = -8.0
+"""A value on which the device fails this run alone."""
 WIDE = -5.0
 """A value whose rows are answered a thousand times as wide."""
 
@@ -31,12 +36,13 @@ class Doubler:
     """y = 2x, but for the values above."""
 
     platform = "fake"
-    device = "cpu"
     inputs = (TensorInfo("x", "FP32", (-1, -1)),)
     outputs = (TensorInfo("y", "FP32", (-1, -1)),)
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, device: str) -> None:
         self._directory = directory
+        self.device = device
+        self._broken = False
 
     def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
         x = feed["x"]
@@ -47,6 +53,9 @@ class Doubler:
             os.kill(os.getpid(), signal.SIGKILL)
         if (x == FAILS).any():
             raise RunError("a value that this model dislikes")
+        self._broken |= bool((x == BREAKS).any())
+        if self._broken or (x == DEVICE_FAILS).any():
+            raise run_error(RuntimeError("CUDA error: an illegal memory access"), "the model failed")
         if (x == HANGS).any():
             time.sleep(600)
         if (x == WAITS).any():
@@ -64,12 +73,15 @@ class Doubler:
 
 
 def open_doubler(directory: Path, options: OpenOptions) -> Doubler:
-    """Opens, unless a file `refuse` or `die` says otherwise."""
+    """Opens, unless a file `refuse` or `die` says otherwise. Its device goes to a file `devices`."""
     if (directory / "refuse").exists():
         raise SpecError("this model is refused")
     if (directory / "die").exists():
         os.kill(os.getpid(), signal.SIGSEGV)
-    return Doubler(directory)
+    if (directory / "devices").exists():
+        with (directory / "devices").open("a") as devices:
+            devices.write(f"{options.device}\n")
+    return Doubler(directory, options.device)
 
 
 def open_echo(directory: Path, options: OpenOptions) -> Echo:

@@ -22,6 +22,10 @@ class RunError(Exception):
         self.detail = detail
 
 
+class DeviceError(RunError):
+    """The device failed the run; what the process has open there may be of no more use."""
+
+
 class Backend(Protocol):
     """One loaded model. `run` is called from several threads at once."""
 

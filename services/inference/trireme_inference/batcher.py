@@ -44,7 +44,11 @@ _DETAILS = {
 
 
 class Batcher:
-    """Schedules the requests of one model version. May be made in any thread; used on `loop` alone."""
+    """Schedules the requests of one model version. May be made in any thread; used on `loop` alone.
+
+    `default_level`: priority level of a request that names none, the middle one where that is 0.
+    `queue_seconds`: longest wait for an instance.
+    """
 
     def __init__(
         self,
@@ -55,6 +59,8 @@ class Batcher:
         instances: int = 1,
         max_queue_size: int = 4096,
         priority_levels: int = 1,
+        default_level: int = 0,
+        queue_seconds: float | None = None,
         key: Key = attrgetter("shapes"),
         observer: Observer | None = None,
         name: str = "model",
@@ -66,7 +72,8 @@ class Batcher:
         self._max_queue_size = max_queue_size
         self._observer: Observer = observer or Silent()
         self._queue: BatchQueue[Request] = BatchQueue(policy, priority_levels)
-        self._deadlines = DeadlineHeap()
+        self._default_level = default_level or (priority_levels + 1) // 2
+        self._deadlines = DeadlineHeap(queue_seconds)
         self._pool = WorkerPool(instances, name)
         self._idle = self._instances = instances
         self._queued = 0
@@ -135,7 +142,7 @@ class Batcher:
             self._queue.sweep(now)
             self._answer_gone()
         while self._queued + needed > self._max_queue_size:
-            less_important = self._queue.evict(_level(request.priority, self._levels))
+            less_important = self._queue.evict(self._level(request))
             if less_important is None:
                 return _error(Code.OVERLOADED)
             self._queued -= 1
@@ -143,10 +150,15 @@ class Batcher:
         return None
 
     def _enqueue(self, request: Request) -> None:
-        level = 0 if self._levels == 1 else _level(request.priority, self._levels)
+        self._deadlines.add(request)
+        level = 0 if self._levels == 1 else self._level(request)
         self._queue.add(self._key(request), request, level)
         self._queued += 1
-        self._deadlines.add(request)
+
+    def _level(self, request: Request) -> int:
+        """Lane of a request: 0 is the most important; without a level that exists, the default one."""
+        named = 1 <= request.priority <= self._levels
+        return (request.priority if named else self._default_level) - 1
 
     def _pump(self) -> None:
         """Gives every idle instance the batch that is ripe, and sets the alarm for what is not."""
@@ -159,6 +171,7 @@ class Batcher:
                 break
             self._queued -= len(batch.requests)
             self._idle -= 1
+            self._deadlines.begun(batch.requests)
             self._pool.submit(partial(self._work, batch, now))
         self._set_alarm()
         if self._closing:
@@ -271,11 +284,6 @@ class Batcher:
 
 def _error(code: Code) -> TriremeError:
     return TriremeError(code, _DETAILS[code])
-
-
-def _level(priority: int, levels: int) -> int:
-    """Lane of a request: 0 is the most important; without a level that exists, the middle one."""
-    return (priority if 1 <= priority <= levels else (levels + 1) // 2) - 1
 
 
 def _ran_as_one(answers: Sequence[Answer]) -> bool:

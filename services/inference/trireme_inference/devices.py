@@ -29,7 +29,8 @@ def resolve_device(wanted: str, default: str, gpus: int) -> str:
     """`cpu` or `cuda:N` for a model that asks for `wanted`, on a machine with `gpus` usable GPUs.
 
     `auto` takes `default`, and where that is `auto` too the first GPU, else the CPU; `cuda` is the first
-    GPU. Only `auto` falls back: raises SpecError for a `cuda` device that is not there.
+    GPU (placement.py spreads the instances of both over all). Only `auto` falls back: raises SpecError for
+    a `cuda` device that is not there.
     """
     device = default if wanted == "auto" else wanted
     if device == "auto":

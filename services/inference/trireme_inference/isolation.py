@@ -8,7 +8,7 @@ again while the service lives.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 from weakref import WeakSet
 
@@ -74,13 +74,21 @@ class Isolation:
         """What model.yaml says, else the service's setting, else what was measured to be best (ADR 6)."""
         return files.spec.instances.isolation or self._preferred or _best(files.spec.backend, options.device)
 
-    def open(self, files: VersionFiles, opener: Opener, options: OpenOptions, digest: str) -> Backend:
+    def open(
+        self,
+        files: VersionFiles,
+        opener: Opener,
+        options: OpenOptions,
+        digest: str,
+        devices: Sequence[str] = (),
+    ) -> Backend:
         """The model, opened; a WorkerSet of one process where runs are to happen there.
 
-        Raises SpecError, also where the file killed the process that opened it.
+        `devices`: those of the processes in turn, the first of them that of `options`; empty where all
+        share that one. Raises SpecError, also where the file killed the process that opened it.
         """
         if self.kind(files, options) == "process":
-            return self._workers(files, opener, options)
+            return self._workers(files, opener, options, devices)
         content = (_reference(opener), options.device, digest)
         if content not in self._survived:
             self._try(files, opener, options)
@@ -120,13 +128,17 @@ class Isolation:
         for spawner in self._spawners.values():
             spawner.close()
 
-    def _workers(self, files: VersionFiles, opener: Opener, options: OpenOptions) -> WorkerSet:
+    def _workers(
+        self, files: VersionFiles, opener: Opener, options: OpenOptions, devices: Sequence[str] = ()
+    ) -> WorkerSet:
         name, version = files.spec.name, str(files.version)
         spawner = self._spawner(files.spec.backend)
         reference, directory = _reference(opener), files.directory.resolve()
 
-        def start(pool: SegmentPool) -> Worker:
-            return Worker(spawner, pool, reference, directory, options, self._limits.start_seconds)
+        def start(pool: SegmentPool, number: int) -> Worker:
+            device = devices[number % len(devices)] if devices else options.device
+            there = replace(options, device=device)
+            return Worker(spawner, pool, reference, directory, there, self._limits.start_seconds)
 
         workers = WorkerSet(
             start,

@@ -13,12 +13,14 @@ from trireme_common.errors import SpecError
 from trireme_common.model_spec import ModelSpec
 from trireme_common.repository import VersionFiles, content_digest
 from trireme_common.stage_state import ModelDescriptor, TensorInfo
+from trireme_common.triton.queue_policy import QueuePolicy
 from trireme_inference.backend import Backend, Opener, OpenOptions
 from trireme_inference.batcher import Batcher, Run
 from trireme_inference.bucket_trial import with_buckets
-from trireme_inference.devices import resolve_device
+from trireme_inference.devices import free_gpu_bytes
 from trireme_inference.isolation import Isolation, batch_run, died
 from trireme_inference.observer import Observer
+from trireme_inference.placement import devices_of, devices_of_groups
 from trireme_inference.scheduling import policy_notes, policy_of
 from trireme_inference.servable import InferenceServable
 from trireme_inference.signature import Signature, batches
@@ -52,6 +54,8 @@ class Machine:
     gpus: int = 0
     cuda_backends: frozenset[str] = frozenset()
     """The backends whose runtime can use them."""
+    free_bytes: Callable[[str], int | None] = free_gpu_bytes
+    """Free memory of `cuda:N`; None where nobody tells."""
     threads: int = 1
     options: OpenOptions = field(default_factory=OpenOptions)
     """What every model is opened with, but for what its spec says."""
@@ -77,14 +81,14 @@ class Loader:
 
     def load(self, files: VersionFiles) -> InferenceServable:
         """Raises SpecError saying what is wrong with the version."""
-        spec = files.spec
-        opener = self._opener(spec)
+        opener = self._opener(files.spec)
         digest = content_digest(files, with_model=True)
-        options = self._options(files)
+        files, devices = self._placed(files)
+        options = self._options(files, devices[0])
         behind: dict[Backend, WorkerSet] = {}
 
         def open_model(spec: ModelSpec, threads: int) -> Backend:
-            opened = self._isolation.open(files, opener, replace(options, threads=threads), digest)
+            opened = self._isolation.open(files, opener, replace(options, threads=threads), digest, devices)
             try:
                 backend = reshaped(opened, files)
             except BaseException:
@@ -94,7 +98,7 @@ class Loader:
                 behind[backend] = opened
             return backend
 
-        tuner = Tuner(spec, open_model, threads=self._machine.threads, gpu=options.device != "cpu")
+        tuner = Tuner(files.spec, open_model, threads=self._machine.threads, gpu=options.device != "cpu")
         try:
             return self._assemble(files, tuner, digest, behind)
         except WorkerLost as lost:
@@ -113,18 +117,29 @@ class Loader:
             )
         return opener
 
-    def _options(self, files: VersionFiles) -> OpenOptions:
+    def _placed(self, files: VersionFiles) -> tuple[VersionFiles, tuple[str, ...]]:
+        """The devices of the instances in turn, and the version with as many instances as stand there."""
         machine, spec = self._machine, files.spec
+        gpus = machine.gpus if spec.backend in machine.cuda_backends else 0
+        if files.triton is not None and files.triton.gpus:
+            devices = devices_of_groups(files.triton.gpus, gpus)
+            instances = spec.instances.model_copy(update={"count": len(devices)})
+            notes = files.notes
+            in_threads = self._isolation.kind(files, OpenOptions(device=devices[0])) == "thread"
+            if in_threads and len(set(devices)) > 1:
+                notes = (*notes, f"{files.spec_file}: instances in threads all stand on {devices[0]}")
+            spec = spec.model_copy(update={"instances": instances})
+            return replace(files, spec=spec, notes=notes), devices
+        return files, devices_of(spec.instances.device, machine.device, gpus, machine.free_bytes)
+
+    def _options(self, files: VersionFiles, device: str) -> OpenOptions:
         return replace(
-            machine.options,
-            device=resolve_device(spec.instances.device, machine.device, self._gpus(spec)),
+            self._machine.options,
+            device=device,
             model_file=files.triton.model_file if files.triton is not None else "",
             inputs=in_file(files, "input"),
             outputs=in_file(files, "output"),
         )
-
-    def _gpus(self, spec: ModelSpec) -> int:
-        return self._machine.gpus if spec.backend in self._machine.cuda_backends else 0
 
     def _assemble(
         self, files: VersionFiles, tuner: Tuner, digest: str, behind: Mapping[Backend, WorkerSet]
@@ -148,7 +163,8 @@ class Loader:
         run = batch_run(spec.name, backend, signature, workers)
         if workers is not None:
             workers.grow(spec.instances.count)
-        batcher = self._batcher(spec, version, run, signature, tuner.curve)
+        queue = files.triton.queue if files.triton is not None else QueuePolicy()
+        batcher = self._batcher(spec, version, run, signature, tuner.curve, queue)
         descriptor = replace(
             ModelDescriptor.of(spec, digest=digest, platform=backend.platform),
             inputs=signature.inputs,
@@ -171,7 +187,13 @@ class Loader:
         )
 
     def _batcher(
-        self, spec: ModelSpec, version: str, run: Run, signature: Signature, curve: Curve
+        self,
+        spec: ModelSpec,
+        version: str,
+        run: Run,
+        signature: Signature,
+        curve: Curve,
+        queue: QueuePolicy,
     ) -> Batcher:
         batching = spec.batching
         most = batching.max_batch_size if signature.batchable else 1
@@ -182,6 +204,8 @@ class Loader:
             instances=spec.instances.count,
             max_queue_size=batching.max_queue_size,
             priority_levels=batching.priority_levels,
+            default_level=queue.default_level,
+            queue_seconds=queue.timeout_seconds,
             key=signature.key,
             observer=self._telemetry.observer(spec.name, version),
             name=f"{spec.name}-{version}",

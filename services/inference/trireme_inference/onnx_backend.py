@@ -16,6 +16,7 @@ from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference import run_clock
 from trireme_inference.backend import OpenOptions, RunError
+from trireme_inference.device_errors import run_error
 from trireme_inference.devices import free_gpu_bytes, require_room
 from trireme_inference.onnx_bfloat16 import run_with_bfloat16
 from trireme_inference.onnx_scan import check_external_data
@@ -76,7 +77,7 @@ class OnnxBackend:
             else:
                 outputs = self._run_bound(feed, fetch, self._staging)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise RunError(_explain(error)) from error
+            raise run_error(error, _explain(error)) from error
         return [
             _from_text(output) if output.dtype == np.object_ else output
             for output in map(np.asarray, outputs)

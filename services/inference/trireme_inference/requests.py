@@ -56,6 +56,9 @@ class Request:
     """A slice of a longer request, which is counted as a whole when its last slice is answered."""
     answered: bool = field(default=False, init=False)
     """Set once an answer is under way to the sink; a later one is dropped."""
+    run_deadline: float = field(default=0.0, init=False)
+    """What `deadline` will be once the request no longer waits, where the queue bounds the wait further; 0
+    where it does not."""
 
     def gone(self, now: float) -> bool:
         """True where the request must not reach the device."""

@@ -18,7 +18,8 @@ class InferenceSettings(StageSettings):
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Device of the models whose model.yaml says `auto`: `cpu`, `cuda:N`, or `auto`, which takes the
-    first GPU where CUDA is usable and the CPU elsewhere. `cuda` without CUDA stops the service."""
+    GPUs where CUDA is usable (the emptiest first) and the CPU elsewhere. `cuda` without CUDA stops the
+    service."""
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads that all instances of one model share; 0 takes the container's CPU limit."""
     gpu_memory_limit_bytes: int = Field(0, ge=0)

@@ -22,6 +22,7 @@ from trireme_common.tensors import Array
 from trireme_inference import run_clock
 from trireme_inference.backend import OpenOptions, RunError
 from trireme_inference.cuda_graphs import CudaGraphs, to_pinned
+from trireme_inference.device_errors import run_error
 
 DTYPES = {
     "BOOL": torch.bool,
@@ -75,7 +76,7 @@ class TorchBackend:
         except torch.OutOfMemoryError as error:
             raise RunError("the device has too little memory left for this batch") from error
         except Exception as error:  # a model may raise anything, and torch's own errors share no base
-            raise RunError("the model failed on this input") from error
+            raise run_error(error, "the model failed on this input") from error
         by_name = {
             info.name: _to_array(info, answer) for info, answer in zip(self.outputs, answers, strict=True)
         }

@@ -14,6 +14,7 @@ from trireme_common.tensors import Array, dtype_of
 from trireme_inference.backend import Backend, RunError
 from trireme_inference.golden import read_golden
 from trireme_inference.signature import Signature
+from trireme_inference.warm_up_samples import samples_of
 
 # How far a row of a batch may be from its answer alone before batching is refused.
 _TOGETHER_RTOL = 1e-3
@@ -31,32 +32,39 @@ class Warm:
 
 
 def warm_up(files: VersionFiles, backend: Backend, signature: Signature, notes: list[str]) -> Warm:
-    """Runs the model once on its golden request, or on zeros, and once with as many rows more.
+    """Runs the model once on its golden request, or on the first sample of its configuration, or on zeros,
+    then on all samples, and once with as many rows more as at first.
 
     Raises SpecError; a model of Triton's that dislikes zeros is served all the same, as Triton does, and
     that goes to `notes`.
     """
     path = files.golden
     golden = read_golden(path) if path is not None else None
-    if golden is None:
-        feed = {info.name: _zeros(info) for info in signature.inputs}
-    else:
+    samples = samples_of(files, signature)
+    if golden is not None:
         try:
             signature.check(golden.request)
         except TriremeError as error:
             raise SpecError(f"{path}: {error.detail}") from error
-        feed = {tensor.name: tensor.array() for tensor in golden.request}
+        feed, what = {tensor.name: tensor.array() for tensor in golden.request}, "the golden request"
+    elif samples:
+        feed, what = dict(samples[0].feed), f"sample '{samples[0].name}'"
+    else:
+        feed = {info.name: _zeros(info) for info in signature.inputs}
+        what = "zeros (give a golden.json, or set warmup: false)"
+    given = golden is not None or bool(samples)
     try:
         alone = backend.run(feed, signature.fetch)
     except RunError as error:
-        if golden is None and files.triton is not None:
-            notes.append(f"not warmed up: the model fails on zeros; give a {GOLDEN_FILE}")
+        if not given and files.triton is not None:
+            notes.append(f"not warmed up: the model fails on zeros; give a {GOLDEN_FILE} or model_warmup")
             return Warm()
-        what = "the golden request" if golden else "zeros (give a golden.json, or set warmup: false)"
         raise SpecError(f"warm-up with {what} failed: {error.detail}") from error
     if golden is not None:
         golden.compare(dict(zip(signature.fetch, alone, strict=True)))
-    typical = feed if golden is not None or _fixed_rows(signature) else {}
+    for sample in samples:
+        sample.run(backend, signature.fetch)
+    typical = feed if given or _fixed_rows(signature) else {}
     if not signature.batchable or files.spec.batching.max_batch_size == 1:
         return Warm(feed=typical)
     return Warm(_together(backend, signature, feed, alone), typical)

@@ -316,3 +316,40 @@ async def test_answered_requests_keep_no_memory(count: int) -> None:
     assert not any(request.parts for request in requests)
     assert batcher.pending == 0
     await batcher.close()
+
+
+async def test_a_request_waits_no_longer_than_the_queue_lets_it_and_runs_as_long_as_its_own_deadline() -> (
+    None
+):
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend, queue_seconds=0.05)
+    running = make_request(inbox, [[1.0]])
+    batcher.submit([running])
+    await until(backend.started.is_set)
+    waiting = make_request(inbox, [[2.0]])
+    batcher.submit([waiting])
+    await until(lambda: bool(inbox.answers))
+    assert inbox.answers[0].request is waiting
+    assert inbox.codes == [Code.DEADLINE_EXCEEDED]
+    gate.set()
+    await until(lambda: len(inbox.answers) == 2)
+    np.testing.assert_array_equal(inbox.values(running), [[2]])
+    await batcher.close()
+    assert len(backend.runs) == 1
+
+
+async def test_a_request_without_a_level_has_the_default_one() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(1), priority_levels=3, default_level=1)
+    batcher.submit([make_request(inbox, [[0.0]])])
+    await until(backend.started.is_set)
+    low, middle, default = requests = [
+        make_request(inbox, [[float(number)]], priority=priority) for number, priority in enumerate((3, 2, 0))
+    ]
+    batcher.submit(requests)
+    gate.set()
+    await until(lambda: len(inbox.answers) == 4)
+    assert [answer.request for answer in inbox.answers[1:]] == [default, middle, low]
+    await batcher.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from trireme_common.triton.pbtxt import ParsedConfig
 from trireme_protos.inference.model_config_pb2 import ModelInstanceGroup
@@ -15,29 +16,51 @@ _DEVICES = {
 }
 
 
-def read_instances(config: ParsedConfig) -> tuple[dict[str, Any], list[str]]:
-    """`instances` as model.yaml has it, and what of the groups is not honoured: a model's instances
-    stand on one device, so groups on another device than the first one's are left out."""
+@dataclass(frozen=True)
+class GpuGroup:
+    """A group of kind KIND_GPU."""
+
+    count: int
+    """Instances on each of its GPUs."""
+    gpus: tuple[int, ...]
+    """Empty for every GPU that is there."""
+
+
+class InstanceGroups(NamedTuple):
+    """What the groups say together."""
+
+    instances: dict[str, Any]
+    """`instances` as model.yaml has it; a group on every GPU counts as on one."""
+    gpus: tuple[GpuGroup, ...]
+    """Empty where the instances are on no GPU by name of their kind."""
+    left_out: list[str]
+    """What of them is not honoured: the groups of another kind than the first one's."""
+
+
+def read_instances(config: ParsedConfig) -> InstanceGroups:
+    """Reads the groups. Raises SpecError for a count below 0."""
     groups = config.message.instance_group
     if not groups:
-        return {}, []
-    device, left_out = _device(groups[0]), []
-    count = 0
+        return InstanceGroups({}, (), [])
+    kind, gpus, left_out, count = _DEVICES[groups[0].kind], [], [], 0
     for at, group in enumerate(groups):
         if group.count < 0:
             raise config.error("an instance count is not negative", "instance_group", at, "count")
-        if _device(group) == device:
-            count += group.count or 1
-        else:
-            left_out.append(f"instance_group[{at}] on another device than the first")
         if group.kind == ModelInstanceGroup.KIND_MODEL:
             left_out.append(f"instance_group[{at}].kind KIND_MODEL")
-        unused = group.gpus[1:] if group.kind == ModelInstanceGroup.KIND_GPU else group.gpus[:]
-        if unused:
-            left_out.append(f"instance_group[{at}].gpus {', '.join(map(str, unused))}")
-    return {"count": count, "device": device}, left_out
+        if group.gpus and group.kind != ModelInstanceGroup.KIND_GPU:
+            left_out.append(f"instance_group[{at}].gpus {', '.join(map(str, group.gpus))}")
+        if _DEVICES[group.kind] != kind:
+            left_out.append(f"instance_group[{at}] on another kind of device than the first")
+            continue
+        count += (group.count or 1) * max(1, len(group.gpus) if kind == "cuda" else 1)
+        if kind == "cuda":
+            gpus.append(GpuGroup(group.count or 1, tuple(group.gpus)))
+    return InstanceGroups({"count": count, "device": _device(kind, gpus)}, tuple(gpus), left_out)
 
 
-def _device(group: ModelInstanceGroup) -> str:
-    device = _DEVICES[group.kind]
-    return f"{device}:{group.gpus[0]}" if device == "cuda" and group.gpus else device
+def _device(kind: str, groups: list[GpuGroup]) -> str:
+    """`cuda:N` where all groups name the same GPU alone."""
+    named = {group.gpus for group in groups}
+    only = named.pop() if len(named) == 1 else ()
+    return f"{kind}:{only[0]}" if len(only) == 1 else kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -83,13 +83,17 @@ KEYS = (
     Key("dynamic_batching.max_queue_delay_microseconds", _H, "at most a minute"),
     Key("dynamic_batching.preserve_ordering", _N, "answers leave when they are ready"),
     Key("dynamic_batching.priority_levels", _H, "at most 16"),
-    Key("dynamic_batching.default_priority_level", _N, "a request without one has the middle level"),
+    Key("dynamic_batching.default_priority_level", _H, "of a request without one; left out: the middle one"),
     Key("dynamic_batching.default_queue_policy", _H, "each of its keys by itself"),
-    Key("dynamic_batching.default_queue_policy.timeout_action", _N, "a request whose time is up is refused"),
+    Key(
+        "dynamic_batching.default_queue_policy.timeout_action",
+        _N,
+        "a request whose time is up is refused; with DELAY there is no default time-out",
+    ),
     Key(
         "dynamic_batching.default_queue_policy.default_timeout_microseconds",
-        _N,
-        "the caller's deadline bounds the wait",
+        _H,
+        "longest wait for an instance, then DEADLINE_EXCEEDED; a caller's earlier deadline counts too",
     ),
     Key(
         "dynamic_batching.default_queue_policy.allow_timeout_override",
@@ -104,12 +108,12 @@ KEYS = (
     Key("dynamic_batching.priority_queue_policy", _N, "one queue policy for all levels"),
     Key("sequence_batching", _R, "no state is kept between requests"),
     Key("ensemble_scheduling", _R, "write steps into a model.yaml, or call the models one by one"),
-    Key("instance_group", _H, "groups on one device are added up; others than the first one's are named"),
+    Key("instance_group", _H, "groups of one kind are added up; others than the first one's are named"),
     Key("instance_group.name", _K, "a name alone"),
     Key("instance_group.kind", _H, "KIND_AUTO, KIND_CPU, KIND_GPU; KIND_MODEL counts as KIND_AUTO"),
-    Key("instance_group.count", _H, "0 counts as 1, 64 at most"),
+    Key("instance_group.count", _H, "instances on each GPU of the group; 0 counts as 1, 64 in all at most"),
     Key("instance_group.rate_limiter", _N, "instances take work as they come free"),
-    Key("instance_group.gpus", _H, "the first; others are named"),
+    Key("instance_group.gpus", _H, "each gets `count` instances; left out with KIND_GPU: every GPU"),
     Key("instance_group.secondary_devices", _N, "no DLA"),
     Key("instance_group.profile", _N, "TensorRT only"),
     Key("instance_group.passive", _N, "every instance serves"),
@@ -118,7 +122,18 @@ KEYS = (
     Key("cc_model_filenames", _N, "one file for all devices"),
     Key("metric_tags", _N, "labels of metrics are fixed"),
     Key("parameters", _N, "each is named by its own name"),
-    Key("model_warmup", _N, "the service warms up with golden.json or zeros; see above"),
+    Key("model_warmup", _H, "requests that are run before the model is READY; one that fails is its reason"),
+    Key("model_warmup.name", _H, "for messages"),
+    Key("model_warmup.batch_size", _H, "the row of each input is repeated so often; 0 counts as 1"),
+    Key("model_warmup.inputs", _H, "every input of the model"),
+    Key("model_warmup.inputs.key", _H, "its name"),
+    Key("model_warmup.inputs.value", _H, "its content"),
+    Key("model_warmup.inputs.value.data_type", _H, "must be the input's"),
+    Key("model_warmup.inputs.value.dims", _H, "without the batch dimension"),
+    Key("model_warmup.inputs.value.zero_data", _H, "zeros, or empty strings"),
+    Key("model_warmup.inputs.value.random_data", _H, "floats from [0, 1), integers 0 and 1"),
+    Key("model_warmup.inputs.value.input_data_file", _H, "the raw elements, in the model's folder `warmup`"),
+    Key("model_warmup.count", _H, "0 counts as 1, 1000 at most"),
     Key("model_operations", _N, "no libraries are loaded; an ONNX file that needs one is refused"),
     Key("model_transaction_policy", _H, "each of its keys by itself"),
     Key("model_transaction_policy.decoupled", _N, "ONNX and TorchScript give one answer a request"),
@@ -142,6 +157,9 @@ def set_keys(message: Message, prefix: str = "") -> Iterator[Key]:
             continue
         yield key
         if field.message_type is not None and key.fate is Fate.HONOURED:
+            if isinstance(value, Mapping):
+                yield from (inner for entry in value.values() for inner in set_keys(entry, f"{name}.value."))
+                continue
             for inner in value if field.is_repeated else (value,):
                 yield from set_keys(inner, f"{name}.")
 

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from trireme_common.errors import SpecError
 from trireme_common.model_spec import ModelSpec
 from trireme_common.triton.backends import Served, served_backend
-from trireme_common.triton.instances import read_instances
+from trireme_common.triton.instances import GpuGroup, InstanceGroups, read_instances
 from trireme_common.triton.keys import Fate, not_honoured, set_keys
 from trireme_common.triton.pbtxt import ParsedConfig, read_config
+from trireme_common.triton.queue_policy import MAX_PRIORITY_LEVELS, QueuePolicy, read_queue_policy
 from trireme_common.triton.tensors import Shape, Tensors, read_tensors
+from trireme_common.triton.warmup import WarmUpSample, read_warmup
 
 CONFIG_FILE = "config.pbtxt"
-_MAX_PRIORITY_LEVELS = 16
 _MAX_DELAY_MICROSECONDS = 60_000_000
 _DYNAMIC, _QUEUE = "dynamic_batching", "default_queue_policy"
 
@@ -49,6 +50,10 @@ class TritonModel:
     input_shapes: Mapping[str, Shape]
     output_shapes: Mapping[str, Shape]
     """Shapes in the model file, batch dimension first, of tensors that callers see in another."""
+    gpus: tuple[GpuGroup, ...]
+    """On which GPUs the instances stand, where the configuration says so."""
+    queue: QueuePolicy
+    warmup: tuple[WarmUpSample, ...]
 
 
 def read_triton_model(path: Path, files: Iterable[str] = ()) -> TritonModel:
@@ -64,7 +69,8 @@ def read_triton_model(path: Path, files: Iterable[str] = ()) -> TritonModel:
     batch = _max_batch_size(config)
     # Without a size, tensors have no dims either, and the model file says all shapes.
     inputs, outputs = (read_tensors(config, side, batched=batch != 0) for side in ("input", "output"))
-    content, beyond = _content(config, served, inputs, outputs, batch)
+    groups = read_instances(config)
+    content, beyond = _content(config, served, inputs, outputs, batch, groups)
     try:
         spec = ModelSpec.model_validate(content)
     except ValidationError as error:
@@ -77,6 +83,9 @@ def read_triton_model(path: Path, files: Iterable[str] = ()) -> TritonModel:
         label_files=_label_files(config),
         input_shapes=inputs.file_shapes,
         output_shapes=outputs.file_shapes,
+        gpus=groups.gpus,
+        queue=read_queue_policy(config),
+        warmup=read_warmup(config),
     )
 
 
@@ -96,22 +105,26 @@ def _max_batch_size(config: ParsedConfig) -> int | None:
 
 
 def _content(
-    config: ParsedConfig, served: Served, inputs: Tensors, outputs: Tensors, batch: int | None
+    config: ParsedConfig,
+    served: Served,
+    inputs: Tensors,
+    outputs: Tensors,
+    batch: int | None,
+    groups: InstanceGroups,
 ) -> tuple[dict[str, Any], list[str]]:
     """The spec as a model.yaml would have it, and the values that go beyond what is served."""
     batching, beyond = _batching(config, batch)
-    instances, others = read_instances(config)
     content = {
         "name": config.message.name or config.path.parent.name,
         "backend": served.backend,
         "inputs": served.in_order(inputs.specs),
         "outputs": served.in_order(outputs.specs),
         "batching": batching,
-        "instances": instances,
+        "instances": groups.instances,
         "versions": _versions(config),
         "cache": {"enabled": config.message.response_cache.enable},
     }
-    return content, [*beyond, *others]
+    return content, [*beyond, *groups.left_out]
 
 
 def _batching(config: ParsedConfig, batch: int | None) -> tuple[dict[str, Any], list[str]]:
@@ -130,14 +143,14 @@ def _batching(config: ParsedConfig, batch: int | None) -> tuple[dict[str, Any], 
     batching: dict[str, Any] = {
         "max_queue_delay_ms": dynamic.max_queue_delay_microseconds / 1000,
         "preferred_batch_sizes": tuple(dynamic.preferred_batch_size),
-        "priority_levels": min(max(1, dynamic.priority_levels), _MAX_PRIORITY_LEVELS),
+        "priority_levels": min(max(1, dynamic.priority_levels), MAX_PRIORITY_LEVELS),
     }
     if batch is not None:
         batching["max_batch_size"] = batch
     if dynamic.default_queue_policy.max_queue_size:
         batching["max_queue_size"] = dynamic.default_queue_policy.max_queue_size
-    many = dynamic.priority_levels > _MAX_PRIORITY_LEVELS
-    return batching, [f"{_DYNAMIC}.priority_levels over {_MAX_PRIORITY_LEVELS}"] if many else []
+    many = dynamic.priority_levels > MAX_PRIORITY_LEVELS
+    return batching, [f"{_DYNAMIC}.priority_levels over {MAX_PRIORITY_LEVELS}"] if many else []
 
 
 def _versions(config: ParsedConfig) -> dict[str, Any]:

@@ -83,6 +83,8 @@ class Failed:
     """Worker to service: the model was refused, or the run failed; the worker lives on."""
 
     detail: str
+    device: bool = False
+    """Whether it was the device that failed."""
 
 
 Message = Open | Opened | Run | Done | Room | Failed
@@ -92,7 +94,7 @@ _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Open, Opene
 def encode(message: Message) -> bytes:
     """Bytes of a message. Raises BadMessage where it is too long to be sent."""
     if isinstance(message, Failed) and len(message.detail) > _MAX_DETAIL:
-        message = Failed(message.detail[:_MAX_DETAIL])
+        message = Failed(message.detail[:_MAX_DETAIL], message.device)
     data = orjson.dumps({type(message).__name__: message})
     if len(data) > MAX_MESSAGE_BYTES:
         raise BadMessage(f"{len(data)} bytes of control message, at most {MAX_MESSAGE_BYTES} can be sent")

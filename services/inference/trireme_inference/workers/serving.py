@@ -18,7 +18,7 @@ from trireme_common.errors import TriremeError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference import run_clock
-from trireme_inference.backend import Backend, Opener, OpenOptions, RunError
+from trireme_inference.backend import Backend, DeviceError, Opener, OpenOptions, RunError
 from trireme_inference.workers.channel import NO_STAMP, Channel, Ended
 from trireme_inference.workers.messages import Done, Failed, Message, Open, Opened, Placed, Room, Run
 from trireme_inference.workers.segment import Buffer, aligned, array_of, map_whole, parts_of
@@ -94,7 +94,7 @@ class _Server:
             self._span = run_clock.told(began, time.monotonic())
             parts = [parts_of(output) for output in outputs]
         except RunError as error:
-            return Failed(error.detail)
+            return Failed(error.detail, isinstance(error, DeviceError))
         except Exception:  # a runtime may raise anything, and its words may quote the input
             return Failed("the model failed on this input")
         return Done(self._place(order, outputs, parts, segment))

@@ -12,7 +12,7 @@ from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference import run_clock
-from trireme_inference.backend import OpenOptions, RunError
+from trireme_inference.backend import DeviceError, OpenOptions, RunError
 from trireme_inference.workers.channel import Channel, Ended, socket_pair
 from trireme_inference.workers.messages import (
     BadMessage,
@@ -66,6 +66,8 @@ class Worker:
         self._known: set[int] = set()
         self._ending, self._in_use = threading.Lock(), threading.Lock()
         self._ended, self._how = False, ""
+        self.device_failures = 0
+        """Runs that the device failed since the last good one."""
         with theirs:
             try:
                 self.pid = spawner.fork(theirs)
@@ -96,7 +98,8 @@ class Worker:
         self, batch: Staging, inputs: tuple[Placed, ...], fetch: tuple[str, ...], seconds: float
     ) -> tuple[list[Array], tuple[Placed, ...]]:
         """Runs the model once, in at most `seconds`: the outputs, as views on shared memory, and where
-        they lie. Raises RunError, NotBegun, or WorkerLost, after which this worker must be ended."""
+        they lie. Raises RunError (DeviceError where the device failed), NotBegun, or WorkerLost, after which
+        this worker must be ended."""
         forget = tuple(number for number in self._known if not self._pool.alive(number))
         self._known.difference_update(forget)
         order = Run(batch.segment.number, inputs, fetch, batch.free, forget)
@@ -108,7 +111,9 @@ class Worker:
             told, whole = self._outcome(batch, seconds)
             began, ended = self._channel.stamp
         if isinstance(told, Failed):
-            raise RunError(told.detail)
+            self.device_failures += told.device
+            raise DeviceError(told.detail) if told.device else RunError(told.detail)
+        self.device_failures = 0
         run_clock.tell(began, ended)
         try:
             if tuple(output.name for output in told.outputs) != fetch:

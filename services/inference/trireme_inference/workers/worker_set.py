@@ -11,6 +11,7 @@ import structlog
 
 from trireme_common.errors import Code, SpecError, TriremeError
 from trireme_common.tensors import Array
+from trireme_inference.backend import DeviceError
 from trireme_inference.requests import Request
 from trireme_inference.signature import Stack
 from trireme_inference.workers.messages import Placed
@@ -23,6 +24,8 @@ logger = structlog.get_logger(__name__)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
 _END_SECONDS = 15.0
+# One may be the run's own; after an error that stays, CUDA fails every run until the process ends.
+_MOST_DEVICE_FAILURES = 2
 
 
 KILLED = "killed by SIGKILL"
@@ -46,16 +49,18 @@ class WorkerSet:
     """Processes behind the backend port: one, or as many as it is grown to.
 
     A run goes to the one that was used last among those that are free. One that dies is started again, at
-    once where it had answered a run, else after a pause that doubles. Raises SpecError where the first
-    cannot start.
+    once where it had answered a run, else after a pause that doubles. One whose device fails two runs,
+    with no good one between, is ended and started again, and the second of the runs goes elsewhere. Raises
+    SpecError where the first cannot start.
 
+    `start`: a process for a place, by the number of the place, which a process that follows another keeps.
     `hang_seconds`: how long after the deadline of its last caller a run may go on before its process
     counts as hung, and is killed. `load_seconds`: the same for a run that no caller waits for.
     """
 
     def __init__(
         self,
-        start: Callable[[SegmentPool], Worker],
+        start: Callable[[SegmentPool, int], Worker],
         counts: WorkerCounts,
         *,
         name: str,
@@ -114,6 +119,12 @@ class WorkerSet:
             except WorkerLost as lost:
                 how = worker.kill()  # it may only hang
                 raise WorkerLost(how if how not in ("", KILLED) else lost.reason) from None
+            except DeviceError:
+                if worker.device_failures < _MOST_DEVICE_FAILURES:
+                    self._offer(worker)
+                    raise
+                self._give_up(worker)  # the run is not to blame, and goes to another one
+                continue
             except BaseException:
                 self._offer(worker)
                 raise
@@ -122,6 +133,11 @@ class WorkerSet:
             self._count(placed, back)
             return outputs
 
+    def _give_up(self, worker: Worker) -> None:
+        """Ends a process whose device fails run after run; its keeper starts another one."""
+        logger.error("worker_device_broken", model=self._name, device=worker.device, pid=worker.pid)
+        worker.kill()
+
     def _count(self, there: Sequence[Placed], back: Sequence[Placed]) -> None:
         self._output_bytes = max(self._output_bytes, room_for(placed.size for placed in back))
         self.counts.carried(sum(placed.size for placed in there), sum(placed.size for placed in back))
@@ -129,6 +145,10 @@ class WorkerSet:
     def processes(self) -> dict[int, int]:
         """Process id by number."""
         return {number: worker.pid for number, worker in list(self._workers.items())}
+
+    def devices(self) -> dict[int, str]:
+        """Device of each process, by its number."""
+        return {number: worker.device for number, worker in list(self._workers.items())}
 
     def resident_bytes(self) -> dict[int, int]:
         """Memory of each process, by its number."""
@@ -174,7 +194,7 @@ class WorkerSet:
                 self._changed.notify()
 
     def _begin(self, number: int) -> Worker:
-        worker = self._start(self._pool)
+        worker = self._start(self._pool, number)
         keeper = threading.Thread(
             target=self._keep, args=(number, worker), name=f"{self._name}-keeper-{number}", daemon=True
         )
@@ -204,7 +224,7 @@ class WorkerSet:
     def _restarted(self, number: int, pause: float) -> tuple[Worker | None, float]:
         while not self._closing.wait(pause):
             try:
-                worker = self._start(self._pool)
+                worker = self._start(self._pool, number)
             except SpecError as error:
                 pause = _longer(pause)
                 self._tell_failing(number, error.detail)

@@ -8,6 +8,7 @@ import pytest
 
 from trireme_common.errors import SpecError
 from trireme_common.model_spec import ModelSpec
+from trireme_common.triton.instances import GpuGroup
 from trireme_common.triton.translation import TritonModel, read_triton_model
 
 ONNX = ("model.onnx",)
@@ -67,6 +68,7 @@ def test_the_spec_is_the_one_that_model_yaml_gives(tmp_path: Path) -> None:
             "instances": {"count": 3, "device": "cuda:1"},
         }
     )
+    assert found.gpus == (GpuGroup(2, (1,)), GpuGroup(1, (1,)))
     assert found.model_file == "net.onnx"
     assert found.label_files == {"y": "labels.txt"}
     assert found.notes == ()
@@ -133,14 +135,29 @@ def test_what_goes_beyond_or_is_unknown_is_named(tmp_path: Path) -> None:
     for name in (
         "dynamic_batching.preserve_ordering",
         "dynamic_batching.priority_levels over 16",
-        "instance_group[0].gpus 1",
-        "instance_group[1] on another device",
+        "instance_group[1] on another kind of device",
         "instance_group[2].kind KIND_MODEL",
     ):
         assert name in honoured
     assert unknown.endswith("novelty (line 5)")
     assert found.spec.batching.priority_levels == 16
-    assert (found.spec.instances.count, found.spec.instances.device) == (1, "cuda:0")
+    assert (found.spec.instances.count, found.spec.instances.device) == (2, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", (0, None)),
+        ("priority_levels: 4 default_priority_level: 3", (3, None)),
+        ("priority_levels: 20 default_priority_level: 18", (16, None)),
+        ("default_queue_policy { default_timeout_microseconds: 250000 }", (0, 0.25)),
+        ("default_queue_policy { default_timeout_microseconds: 250000 timeout_action: DELAY }", (0, None)),
+    ],
+)
+def test_what_is_said_of_waiting_stands_beside_the_spec(
+    tmp_path: Path, text: str, expected: tuple[int, float | None]
+) -> None:
+    assert read(tmp_path, f"dynamic_batching {{ {text} }}").queue == expected
 
 
 TENSOR = 'input { name: "x" data_type: TYPE_FP32 dims: %s }'
@@ -171,8 +188,22 @@ TENSOR = 'input { name: "x" data_type: TYPE_FP32 dims: %s }'
         ("version_policy { specific { } }", "version_policy.specific: versions are missing"),
         ("dynamic_batching { max_queue_delay_microseconds: 60000001 }", "a minute"),
         (
+            "dynamic_batching { priority_levels: 2\n default_priority_level: 3 }",
+            "line 2: dynamic_batching.default_priority_level: level 3 is not one of priority_levels 2",
+        ),
+        (
             "max_batch_size: 4\ndynamic_batching { preferred_batch_size: [ 4, 5 ] }",
             "line 2: .*5 is not between",
+        ),
+        (
+            'model_warmup {\n inputs { key: "x" value { dims: 1 } } }',
+            "model_warmup.0.inputs: 'x': set zero_data",
+        ),
+        ("model_warmup { count: 1001 }", "model_warmup.0.count: at most 1000"),
+        ('model_warmup { inputs { key: "x" value { dims: -1 zero_data: true } } }', "are not sizes"),
+        (
+            'model_warmup { inputs { key: "x" value { dims: 1 input_data_file: "../a" } } }',
+            "no file of the folder warmup",
         ),
         ('input { name: "x" reshape { shape: 1 } }', "needs data_type and dims"),
         (TENSOR.replace("}", "reshape { shape: [ 3 ] } }") % "[ 2, 2 ]", "not the same elements"),
