@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
 
+from tests.integration.test_platform_life import steady_load, until
+from tests.integration.test_upstreams import until_count
 from tests.support.platform import ROOT, Platform, copy_models, platform
+from tests.support.times_models import write_times
 from trireme_protos.inference import grpc_service_pb2 as pb
 
 SEVEN = (ROOT / "models" / "digits" / "samples" / "7.png").read_bytes()
@@ -134,3 +140,25 @@ def test_a_load_that_brings_files_is_refused(other: httpx.Client) -> None:
     refused = other.post("/v2/repository/models/digits/load", json={"parameters": {"config": "{}"}})
     assert refused.status_code == 400
     assert "takes no 'config'" in refused.json()["error"]
+
+
+async def test_a_killed_server_of_two_loses_no_request(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    write_times(models, 1)
+    with platform(
+        models,
+        tmp_path,
+        "--redis",
+        "off",
+        "--replicas",
+        "inference=2",
+        TRIREME_GATEWAY_INFERENCE_PROTOCOL="oip",
+    ) as running:
+        # The platform is ready with one of the two; servers are looked at once a second.
+        await until_count(running, "inference", "usable", 2)
+        async with steady_load(running.url) as load:
+            await until(lambda: load.answered > 100)
+            os.kill(running.pids["inference-0"], signal.SIGKILL)
+            before = load.answered
+            await until(lambda: load.answered > before + 500)
+        assert load.failures == []
