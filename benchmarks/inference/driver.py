@@ -148,7 +148,10 @@ class Driver:
                     served.tried[name] = self._measure(
                         home, server, pid, port, BUSIEST, seconds=self._pace.trial_seconds
                     )
-        served.setting = best_setting(served.tried) if served.tried else next(iter(every))
+        if server.measured is not None:
+            served.setting = str(server.measured)
+        else:
+            served.setting = best_setting(served.tried) if served.tried else next(iter(every))
         chosen[server.name] = every[served.setting]
 
     def _round(self, home: Path, server: Server, setting: Setting, served: Served, title: str) -> None:

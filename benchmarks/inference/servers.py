@@ -17,6 +17,7 @@ from benchmarks.load.questions import Questions
 from benchmarks.peers.catalog import (
     PEERS,
     SINGLE_FILE,
+    TUNED,
     Peer,
     Setting,
     binary_v2,
@@ -51,6 +52,8 @@ class Server:
     start: Callable[[Setting], Started]
     like: str | None = None
     """Server whose best setting this one takes, being the same process by another door."""
+    measured: Setting | None = None
+    """What is measured whatever the trials say; None is the best of them."""
 
 
 def servers(prepared: Prepared, home: Path, inherited: Mapping[str, str]) -> dict[str, Server]:
@@ -92,15 +95,16 @@ def _ours(prepared: Prepared, home: Path, inherited: Mapping[str, str]) -> list[
         )
 
     return [
-        Server(STREAM, settings(), payloads, service),
-        Server(INFER, settings(), messages, service, like=STREAM),
-        Server(PLATFORM, settings(), bodies, platform, like=STREAM),
+        Server(STREAM, [TUNED, *settings()], payloads, service, measured=TUNED),
+        Server(INFER, [TUNED], messages, service, like=STREAM),
+        Server(PLATFORM, [TUNED], bodies, platform, like=STREAM),
     ]
 
 
 def _threads(setting: Setting) -> dict[str, str]:
-    """The instances of a model share these threads."""
-    return {"TRIREME_INFERENCE_THREADS": str(setting.workers * setting.threads)}
+    """The instances of a model share these threads; where nothing is said, as many as there are cores."""
+    threads = {"TRIREME_INFERENCE_THREADS": str(setting.workers * setting.threads)}
+    return {} if setting == TUNED else threads
 
 
 def repository(folder: Path, target: Path, name: str, setting: Setting) -> Path:
@@ -110,14 +114,11 @@ def repository(folder: Path, target: Path, name: str, setting: Setting) -> Path:
     version.mkdir(parents=True)
     for file in (folder / "1").glob("model.onnx*"):
         shutil.copy2(file, version / file.name)
-    spec = {
-        "name": name,
-        "task": "tensor",
-        "backend": "onnxruntime",
-        "batching": {"max_batch_size": setting.batch},
-        "instances": {"count": setting.workers},
-        "cache": {"enabled": False},
-    }
+    spec: dict[str, object] = {"name": name, "task": "tensor", "backend": "onnxruntime"}
+    spec["cache"] = {"enabled": False}
+    if setting != TUNED:
+        spec["batching"] = {"max_batch_size": setting.batch}
+        spec["instances"] = {"count": setting.workers}
     (target / name / "model.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
     return target
 

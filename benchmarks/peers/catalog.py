@@ -35,8 +35,14 @@ class Setting:
     delay_ms: float = 1.0
 
     def __str__(self) -> str:
+        if self == TUNED:
+            return "as it tunes itself"
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
         return f"{workers} x {self.threads} thread{'s' if self.threads > 1 else ''}, batch {self.batch}"
+
+
+TUNED = Setting(0, 0, 0)
+"""Nothing said: workers, threads and batch are the server's own choice, for the model that it loads."""
 
 
 def settings() -> list[Setting]:
