@@ -1,15 +1,18 @@
-"""Enforces the batch policy on an event loop: the queue's bound, deadlines, instances, delivery.
+"""Enforces the batch policy: the queue's bound, deadlines, instances, delivery.
 
-All state belongs to the loop; only `Execution.run` happens on the instances' threads. A request is
-answered once, through its sink, and all answers of a batch reach a sink in one call. A full queue refuses
-the least important: a more important request takes the place of the youngest of the last level.
+Requests come and answers go on an event loop; batches run on the instances' threads. One that has
+finished takes its next batch itself, if one is ripe: by way of the loop it would stand still for two
+changes of threads, which take long on cores that the models keep busy. What both sides touch (queue,
+deadlines, policy) is behind a lock. A request is answered once, through its sink, and all answers of a
+batch reach a sink in one call. A full queue refuses the least important: a more important request takes
+the place of the youngest of the last level.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -21,8 +24,8 @@ from trireme_common.errors import Code, TriremeError
 from trireme_inference.batch_policy import Policy
 from trireme_inference.batch_queue import Batch, BatchQueue
 from trireme_inference.deadlines import DeadlineHeap
-from trireme_inference.observer import BatchReport, Observer, Silent, served_by
-from trireme_inference.requests import Answer, Request, Sink
+from trireme_inference.observer import Observer, Silent, report_of, served_by
+from trireme_inference.requests import Answer, Request, Sink, ran_as_one
 from trireme_inference.slicing import cut
 from trireme_inference.worker_pool import WorkerPool
 
@@ -77,6 +80,7 @@ class Batcher:
         self._pool = WorkerPool(instances, name)
         self._idle = self._instances = instances
         self._queued = 0
+        self._lock = threading.RLock()
         self._swept = -math.inf
         self._pump_scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -93,16 +97,17 @@ class Batcher:
         """Queues requests that arrived together; each is answered through its sink, refusals included."""
         now = time.monotonic()
         refused: list[Answer] = []
-        for request in requests:
-            error = self._refusal(request, now)
-            if error is not None:
-                refused.append(Answer(request, error=error))
-            elif request.rows <= self._max_rows:
-                self._enqueue(request)
-            else:
-                self._cut = True
-                for piece in cut(request, self._max_rows, self._told_whole):
-                    self._enqueue(piece)
+        with self._lock:
+            for request in requests:
+                error = self._refusal(request, now)
+                if error is not None:
+                    refused.append(Answer(request, error=error))
+                elif request.rows <= self._max_rows:
+                    self._enqueue(request)
+                else:
+                    self._cut = True
+                    for piece in cut(request, self._max_rows, self._told_whole):
+                        self._enqueue(piece)
         if refused:
             self._deliver(refused)
         if not self._pump_scheduled:
@@ -121,7 +126,7 @@ class Batcher:
                     await self._empty.wait()
         except TimeoutError:
             logger.error("instances_left_busy", count=self._instances - self._idle)
-            self._fail(self._deadlines.pop_expired(math.inf), Code.MODEL_NOT_READY)
+            self._fail(self._expired(math.inf), Code.MODEL_NOT_READY)
         if self._alarm is not None:
             self._alarm.cancel()
         self._pool.close()
@@ -163,40 +168,55 @@ class Batcher:
     def _pump(self) -> None:
         """Gives every idle instance the batch that is ripe, and sets the alarm for what is not."""
         self._pump_scheduled = False
-        while self._idle and self._queued:
-            now = time.monotonic()
-            batch = self._queue.take(now, drain=self._closing)
-            self._answer_gone()
-            if batch is None:
-                break
-            self._queued -= len(batch.requests)
-            self._idle -= 1
-            self._deadlines.begun(batch.requests)
-            self._pool.submit(partial(self._work, batch, now))
+        with self._lock:
+            while self._idle and (batch := self._taken()) is not None:
+                self._idle -= 1
+                self._pool.submit(partial(self._work, batch, time.monotonic()))
+        self._answer_gone()
         self._set_alarm()
         if self._closing:
             self._empty.set()
 
-    def _work(self, batch: Batch[Request], begun: float) -> None:
-        """On an instance's thread."""
+    def _taken(self) -> Batch[Request] | None:
+        """The batch that is ripe, out of the queue. Only with the lock."""
+        if not self._queued:
+            return None
+        batch = self._queue.take(time.monotonic(), drain=self._closing)
+        if batch is not None:
+            self._queued -= len(batch.requests)
+            self._deadlines.begun(batch.requests)
+        return batch
+
+    def _work(self, batch: Batch[Request] | None, begun: float) -> None:
+        """On an instance's thread: this batch, and those that are ripe when it has finished."""
+        while batch is not None:
+            answers = self._answers(batch)
+            ended = time.monotonic()
+            with self._lock:
+                following = self._taken()
+                self._idle += following is None
+            try:
+                self._loop.call_soon_threadsafe(self._finished, batch, ended - begun, answers)
+            except RuntimeError:  # the loop has ended: nobody waits any more
+                return
+            batch, begun = following, ended
+
+    def _answers(self, batch: Batch[Request]) -> list[Answer]:
         try:
-            answers = self._run(batch.requests)
+            return self._run(batch.requests)
         except Exception:  # Execution answers what a model does wrong; this is a defect of ours
             logger.exception("batch_failed")
-            answers = [Answer(request, error=_error(Code.INTERNAL)) for request in batch.requests]
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
-            self._loop.call_soon_threadsafe(self._finished, batch, begun, answers)
+            return [Answer(request, error=_error(Code.INTERNAL)) for request in batch.requests]
 
-    def _finished(self, batch: Batch[Request], begun: float, answers: list[Answer]) -> None:
-        self._idle += 1
-        now = time.monotonic()
-        if _ran_as_one(answers):
+    def _finished(self, batch: Batch[Request], seconds: float, answers: list[Answer]) -> None:
+        if ran_as_one(answers):
             complete = len(answers) == len(batch.requests)
             rows = batch.rows if complete else sum(answer.request.rows for answer in answers)
-            self._policy.ran(rows, now - begun, now - batch.oldest, batch.reason)
+            with self._lock:
+                self._policy.ran(rows, seconds, time.monotonic() - batch.oldest, batch.reason)
         self._pump()
         if answers:
-            self._report(batch, answers)
+            self._observer.batch(report_of(batch, answers, time.monotonic(), cut=self._cut))
         if len(answers) < len(batch.requests):
             self._answer_left_out(batch, answers)
         self._deliver(answers)
@@ -207,8 +227,9 @@ class Batcher:
         self._settle_gone([request for request in batch.requests if request not in answered])
 
     def _answer_gone(self) -> None:
-        gone = self._queue.take_gone()
-        self._queued -= len(gone)
+        with self._lock:
+            gone = self._queue.take_gone()
+            self._queued -= len(gone)
         if gone:
             self._settle_gone(gone)
 
@@ -236,11 +257,16 @@ class Batcher:
         for sink, theirs in by_sink.items():
             sink.deliver(theirs)
 
+    def _expired(self, now: float) -> list[Request]:
+        with self._lock:
+            return self._deadlines.pop_expired(now)
+
     def _set_alarm(self) -> None:
         """One timer for the earliest of all deadlines and, while an instance is idle, the policy's delay."""
-        at = self._deadlines.next()
-        if self._idle and self._queued:
-            at = min(at, self._queue.due(time.monotonic()))
+        with self._lock:
+            at = self._deadlines.next()
+            if self._idle and self._queued:
+                at = min(at, self._queue.due(time.monotonic()))
         if at >= self._alarm_at:
             return
         if self._alarm is not None:
@@ -252,26 +278,8 @@ class Batcher:
 
     def _ring(self) -> None:
         self._alarm, self._alarm_at = None, math.inf
-        expired = self._deadlines.pop_expired(time.monotonic())
-        self._fail(expired, Code.DEADLINE_EXCEEDED)
+        self._fail(self._expired(time.monotonic()), Code.DEADLINE_EXCEEDED)
         self._pump()
-
-    def _report(self, batch: Batch[Request], answers: list[Answer]) -> None:
-        good = [answer for answer in answers if answer.error is None and not answer.request.answered]
-        whole = [answer for answer in good if not answer.request.part] if self._cut else good
-        complete = len(good) == len(batch.requests)
-        self._observer.batch(
-            BatchReport(
-                reason=batch.reason,
-                batch_rows=batch.rows,
-                served=served_by(whole, time.monotonic()),
-                rows=batch.rows if complete else sum([answer.request.rows for answer in good]),
-                oldest_wait_seconds=answers[0].queue_seconds,
-                compute_seconds=answers[0].compute_seconds,
-                runs=dict.fromkeys([answer.run for answer in answers if answer.run is not None]),
-                answers=answers,
-            )
-        )
 
     def _told_whole(self, answer: Answer) -> None:
         """Counts a request that was cut, now that it is answered."""
@@ -284,12 +292,3 @@ class Batcher:
 
 def _error(code: Code) -> TriremeError:
     return TriremeError(code, _DETAILS[code])
-
-
-def _ran_as_one(answers: Sequence[Answer]) -> bool:
-    """False where nothing ran, or the batch failed and was run in pieces, each with a time of its own."""
-    return (
-        bool(answers)
-        and answers[0].error is None
-        and answers[0].compute_seconds == answers[-1].compute_seconds
-    )

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 
 from trireme_common.errors import Code
 from trireme_inference.batch_policy import CloseReason
-from trireme_inference.requests import Answer, RunTimes
+from trireme_inference.batch_queue import Batch
+from trireme_inference.requests import Answer, Request, RunTimes
 
 
 class Served(NamedTuple):
@@ -85,4 +86,24 @@ def served_by(answers: Sequence[Answer], now: float) -> Served:
         sum([run.input_seconds for run in known]),
         sum([run.infer_seconds for run in known]),
         sum([run.output_seconds for run in known]),
+    )
+
+
+def report_of(batch: Batch[Request], answers: Sequence[Answer], now: float, *, cut: bool) -> BatchReport:
+    """What there is to tell of a batch, whose `answers`, one or more, are about to be delivered.
+
+    `cut`: whether there may be slices of longer requests among them. `now`: seconds of the monotonic clock.
+    """
+    good = [answer for answer in answers if answer.error is None and not answer.request.answered]
+    whole = [answer for answer in good if not answer.request.part] if cut else good
+    complete = len(good) == len(batch.requests)
+    return BatchReport(
+        reason=batch.reason,
+        batch_rows=batch.rows,
+        served=served_by(whole, now),
+        rows=batch.rows if complete else sum([answer.request.rows for answer in good]),
+        oldest_wait_seconds=answers[0].queue_seconds,
+        compute_seconds=answers[0].compute_seconds,
+        runs=dict.fromkeys([answer.run for answer in answers if answer.run is not None]),
+        answers=answers,
     )

@@ -92,3 +92,12 @@ class Answer:
     compute_seconds: float = 0.0
     run: RunTimes | None = None
     """The run that it came from, or all runs of its slices in one; None where it failed."""
+
+
+def ran_as_one(answers: Sequence[Answer]) -> bool:
+    """False where nothing ran, or the batch failed and was run in pieces, each with a time of its own."""
+    return (
+        bool(answers)
+        and answers[0].error is None
+        and answers[0].compute_seconds == answers[-1].compute_seconds
+    )

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from trireme_inference.adaptive_policy import AdaptivePolicy
 from trireme_inference.batch_policy import BatchPolicy, CloseReason, Policy
 from trireme_inference.batcher import Batcher
 from trireme_inference.execution import Execution
+from trireme_inference.requests import Answer, Request
 from trireme_inference.signature import Signature
 
 
@@ -84,6 +85,27 @@ async def test_only_the_guilty_request_fails() -> None:
             assert inbox.values(request) == 2 * number
     assert len(backend.runs) <= 1 + 2 * 5
     assert recorder.failed == [Code.MODEL_FAILED]
+    await batcher.close()
+
+
+async def test_an_instance_takes_its_next_batch_without_the_event_loop() -> None:
+    runs: list[int] = []
+    third = threading.Event()
+
+    def run(batch: Sequence[Request]) -> list[Answer]:
+        runs.append(len(batch))
+        if len(runs) == 3:
+            third.set()
+        return [Answer(request) for request in batch]
+
+    inbox = Inbox()
+    batcher = Batcher(run, BatchPolicy(2), asyncio.get_running_loop())
+    batcher.submit([make_request(inbox, [[float(number)]]) for number in range(5)])
+    await asyncio.sleep(0)  # the first one is given to the instance
+    assert third.wait(5), "the loop stood still, and the instance with it"
+    await until(lambda: len(inbox.answers) == 5)
+    assert runs == [2, 2, 1]
+    assert not batcher.pending
     await batcher.close()
 
 
