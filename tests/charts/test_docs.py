@@ -18,7 +18,7 @@ from tests.charts.checks.renders import merged
 from tests.charts.objects import named, of_kind
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PAGES = sorted((_ROOT / "docs" / "kubernetes").glob("*.md"))
+_PAGES = [*sorted((_ROOT / "docs" / "kubernetes").glob("*.md")), _ROOT / "docs" / "foreign-inference.md"]
 _READMES = [helm.CHARTS / name / "README.md" for name in ("trireme", "trireme-nodepools")]
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _REUSE = {"--reuse-values", "--reset-then-reuse-values"}

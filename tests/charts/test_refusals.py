@@ -93,6 +93,11 @@ _REFUSED: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         {"kube_version": "1.34.0"},
     ),
     ({"inference": {"pools": {"default": None}}}, "at least one pool", {}),
+    (
+        {"inference": {"external": {"addresses": ["triton:8001"]}, "pools": {"gpu": {}}}},
+        "the pools default, gpu would get no request",
+        {},
+    ),
     (_pool(gpu={"mode": "dra"}), "needs Kubernetes 1.34 or later", {"kube_version": "1.33.0"}),
     (_pool(autoscaling={"idleToZero": True}), "needs autoscaling.type=keda", {}),
     (

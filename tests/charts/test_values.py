@@ -71,6 +71,20 @@ def test_an_external_cache_is_named_by_a_secret_and_nothing_else() -> None:
     assert len(of_kind(documents, "Deployment")) == 4
 
 
+def test_inference_may_stand_outside() -> None:
+    documents = _checked(
+        {"inference": {"external": {"addresses": ["triton.models.svc:8001", "10.0.0.9:9000"]}}}
+    )
+    told = env(_container(documents, "gateway"))
+    assert told["TRIREME_GATEWAY_INFERENCE_PROTOCOL"] == "oip"
+    assert told["TRIREME_GATEWAY_INFERENCE_ADDRESSES"] == "triton.models.svc:8001,10.0.0.9:9000"
+    components = {labels["app.kubernetes.io/component"] for _, labels, _ in pods(documents)}
+    assert components == {"gateway", "preprocess", "postprocess", "cache", "smoke"}
+    assert not [
+        name for name in (document["metadata"]["name"] for document in documents) if "inference" in name
+    ]
+
+
 def test_without_a_cache_the_gateway_hears_of_none() -> None:
     documents = _checked({"cache": {"mode": "off", "sealing": {"existingSecret": "seal"}}})
     assert not [name for name in env(_container(documents, "gateway")) if "REDIS" in name or "SECRET" in name]

@@ -114,6 +114,9 @@ def _calls_out(pod: Pod) -> set[int]:
             ports.add(6379)
         if url := settings.get("TRIREME_MODELS_SOURCE"):
             ports.add(urlsplit(str(url)).port or 443)
+        if settings.get("TRIREME_GATEWAY_INFERENCE_PROTOCOL") == "oip":
+            addresses = str(settings["TRIREME_GATEWAY_INFERENCE_ADDRESSES"]).split(",")
+            ports.update(int(address.rpartition(":")[2]) for address in addresses)
     return ports
 
 

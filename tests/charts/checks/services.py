@@ -54,7 +54,10 @@ def point_8_addresses(documents: list[Document]) -> Iterator[str]:
             wanted = [
                 address for address, of in known.items() if of == stage and not address.endswith(":9090")
             ]
-            if sorted(told) != sorted(wanted):
+            if stage == "inference" and env(gateway.main).get("TRIREME_GATEWAY_INFERENCE_PROTOCOL") == "oip":
+                if wanted:
+                    yield f"{gateway.title}: {key} is {told}, and {wanted} get no request"
+            elif sorted(told) != sorted(wanted):
                 yield f"{gateway.title}: {key} is {told}, and the Services are {wanted}"
 
 

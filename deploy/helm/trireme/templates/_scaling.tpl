@@ -168,7 +168,7 @@ Signals of a pool. The time that requests wait, summed over a second, is the num
 {{/* Pools that may have no pod, as a YAML list. */}}
 {{- define "trireme.idlePools" -}}
 {{- $found := list -}}
-{{- range $pool := keys .Values.inference.pools | sortAlpha -}}
+{{- range $pool := include "trireme.pools" . | fromJsonArray -}}
 {{- $scaling := include "trireme.poolValues" (dict "root" $ "pool" $pool) | fromJson | dig "autoscaling" dict -}}
 {{- if $scaling.idleToZero -}}
 {{- $found = append $found $pool -}}
@@ -197,7 +197,7 @@ Signals of a pool. The time that requests wait, summed over a second, is the num
 {{- range $service := list "gateway" "preprocess" "postprocess" -}}
 {{- $found = append $found (include "trireme.merged" (list $.Values.defaults (index $.Values $service)) | fromJson).autoscaling -}}
 {{- end -}}
-{{- range $pool := keys .Values.inference.pools -}}
+{{- range $pool := include "trireme.pools" . | fromJsonArray -}}
 {{- $found = append $found (include "trireme.poolValues" (dict "root" $ "pool" $pool) | fromJson).autoscaling -}}
 {{- end -}}
 {{- toJson $found -}}

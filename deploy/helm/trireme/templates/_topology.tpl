@@ -30,13 +30,13 @@ smoke:
 {{- index $table .component "ports" .port | int64 -}}
 {{- end -}}
 
-{{/* Where the gateway finds a stage: each headless Service of it. Argument: dict root, component. */}}
+{{/* Where the gateway finds a stage: each headless Service of it, or the servers outside. Argument: dict root, component. */}}
 {{- define "trireme.addresses" -}}
 {{- $base := include "trireme.fullname" .root -}}
 {{- $port := include "trireme.port" (dict "component" .component "port" "grpc") -}}
 {{- if eq .component "inference" -}}
-{{- $found := list -}}
-{{- range $pool := keys .root.Values.inference.pools | sortAlpha -}}
+{{- $found := .root.Values.inference.external.addresses -}}
+{{- range $pool := include "trireme.pools" .root | fromJsonArray -}}
 {{- $found = append $found (printf "%s-inference-%s:%s" $base $pool $port) -}}
 {{- end -}}
 {{- join "," $found -}}
@@ -47,7 +47,8 @@ smoke:
 
 {{/* The components that this release runs, as a YAML list. */}}
 {{- define "trireme.components" -}}
-{{- $all := list "gateway" "preprocess" "inference" "postprocess" -}}
+{{- $all := list "gateway" "preprocess" "postprocess" -}}
+{{- if include "trireme.pools" . | fromJsonArray }}{{ $all = append $all "inference" }}{{ end -}}
 {{- if .Values.smoke.enabled }}{{ $all = append $all "smoke" }}{{ end -}}
 {{- if eq .Values.cache.mode "embedded" }}{{ $all = append $all "cache" }}{{ end -}}
 {{- toJson $all -}}
@@ -155,6 +156,11 @@ smoke:
 {{- $found := list -}}
 {{- if and (eq .component "gateway") (eq $values.cache.mode "external") -}}
 {{- $found = append $found (dict "ports" $values.cache.external.ports "to" $values.cache.external.egressTo) -}}
+{{- end -}}
+{{- if and (eq .component "gateway") $values.inference.external.addresses -}}
+{{- $ports := list -}}
+{{- range $values.inference.external.addresses }}{{ $ports = append $ports (regexFind "[0-9]+$" .) }}{{ end -}}
+{{- $found = append $found (dict "ports" (uniq $ports) "to" $values.inference.external.egressTo) -}}
 {{- end -}}
 {{- if and (has .component (list "preprocess" "inference" "postprocess")) (eq $values.model.source "initFetch") -}}
 {{- $found = append $found (dict "ports" $values.model.initFetch.egressPorts "to" $values.model.initFetch.egressTo) -}}

@@ -142,10 +142,14 @@
 {{- end -}}
 
 {{- define "trireme.validatePools" -}}
-{{- if not .Values.inference.pools -}}
-{{- fail "\ninference.pools needs at least one pool." -}}
+{{- $external := .Values.inference.external.addresses -}}
+{{- if and $external (ne (toJson .Values.inference.pools) `{"default":{}}`) -}}
+{{- fail (printf "\ninference.external.addresses is set, and the pools %s would get no request: leave inference.pools as it is, or take the addresses away." (keys .Values.inference.pools | sortAlpha | join ", ")) -}}
 {{- end -}}
-{{- range $pool := keys .Values.inference.pools | sortAlpha -}}
+{{- if not (or .Values.inference.pools $external) -}}
+{{- fail "\ninference.pools needs at least one pool, or inference.external.addresses a server." -}}
+{{- end -}}
+{{- range $pool := include "trireme.pools" . | fromJsonArray -}}
 {{- $name := printf "inference.pools.%s" $pool -}}
 {{- $values := include "trireme.poolValues" (dict "root" $ "pool" $pool) | fromJson -}}
 {{- include "trireme.validateScaler" (dict "root" $ "name" (printf "%s.autoscaling" $name) "scaling" $values.autoscaling) -}}
@@ -178,7 +182,7 @@
 {{- $values := include "trireme.merged" (list $.Values.defaults (index $.Values $service)) | fromJson -}}
 {{- include "trireme.checkDrain" (dict "name" $service "seconds" $values.shutdown.drainSeconds "least" $least) -}}
 {{- end -}}
-{{- range $pool := keys .Values.inference.pools | sortAlpha -}}
+{{- range $pool := include "trireme.pools" . | fromJsonArray -}}
 {{- $values := include "trireme.poolValues" (dict "root" $ "pool" $pool) | fromJson -}}
 {{- include "trireme.checkDrain" (dict "name" (printf "inference.pools.%s" $pool) "seconds" $values.shutdown.drainSeconds "least" $least) -}}
 {{- end -}}

@@ -44,6 +44,9 @@ TRIREME_GATEWAY_{{ upper $port }}_PORT: {{ include "trireme.port" (dict "compone
 TRIREME_GATEWAY_{{ upper $stage }}_ADDRESSES: {{ include "trireme.addresses" (dict "root" $ "component" $stage) | quote }}
 {{- end }}
 TRIREME_GATEWAY_REQUEST_TIMEOUT_SECONDS: {{ int64 .Values.gateway.requestTimeoutSeconds }}
+{{- if .Values.inference.external.addresses }}
+TRIREME_GATEWAY_INFERENCE_PROTOCOL: oip
+{{- end }}
 {{- if include "trireme.idlePools" . | fromJsonArray }}
 # A pool may have no pod: its requests are held here, and KEDA asks any one gateway for what all of them have. The
 # pool's name is what stands behind `-inference-` in its address.

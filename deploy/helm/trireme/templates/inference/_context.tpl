@@ -1,3 +1,8 @@
+{{/* Names of the pools that this release runs, sorted: none where inference stands outside. */}}
+{{- define "trireme.pools" -}}
+{{- ternary (keys .Values.inference.pools | sortAlpha) list (empty .Values.inference.external.addresses) | toJson -}}
+{{- end -}}
+
 {{/* Values of one pool: defaults, what all pools share, the pool's own. Argument: dict root, pool. */}}
 {{- define "trireme.poolValues" -}}
 {{- $inference := .root.Values.inference -}}

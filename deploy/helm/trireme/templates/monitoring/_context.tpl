@@ -5,7 +5,7 @@
 {{- $name := printf "%s-%s" (include "trireme.fullname" $) $component -}}
 {{- $found = append $found (dict "component" $component "name" $name) -}}
 {{- end -}}
-{{- range $pool := keys .Values.inference.pools | sortAlpha -}}
+{{- range $pool := include "trireme.pools" . | fromJsonArray -}}
 {{- $name := printf "%s-inference-%s" (include "trireme.fullname" $) $pool -}}
 {{- $found = append $found (dict "component" "inference" "pool" $pool "name" $name) -}}
 {{- end -}}
