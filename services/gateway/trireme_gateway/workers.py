@@ -22,6 +22,7 @@ import structlog
 from prometheus_client import multiprocess
 
 from trireme_common.errors import SettingsError
+from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.process_metrics import shared_registry
 from trireme_gateway.scaling.server import serve_metrics
 from trireme_gateway.settings import GatewaySettings
@@ -73,8 +74,10 @@ async def supervise(settings: GatewaySettings, http_socket: socket.socket, stop:
         serve_metrics(settings, shared_registry(metrics_dir, os.getpid()))
         slots = [_Slot(number, http_socket.fileno(), environment, stop) for number in range(settings.workers)]
         replacing = _replace_on_hangup(slots)
-        await asyncio.gather(*(slot.run() for slot in slots))
-        replacing.cancel()
+        try:
+            await asyncio.gather(*(slot.run() for slot in slots))
+        finally:
+            await cancel_and_wait(replacing)
     finally:
         reserved.close()
         http_socket.close()
@@ -91,7 +94,10 @@ def _replace_on_hangup(slots: list[_Slot]) -> asyncio.Task[None]:
             await asked.wait()
             asked.clear()
             for slot in slots:
-                await slot.replace()
+                try:
+                    await slot.replace()
+                except OSError as error:  # no descriptor, no memory: the old worker goes on, and so do we
+                    logger.error("worker_not_replaced", worker=slot.number, reason=error.strerror)
 
     return asyncio.create_task(replace_all())
 
@@ -100,7 +106,7 @@ class _Slot:
     """One worker at a time: restarted when it dies, replaced on demand."""
 
     def __init__(self, number: int, http_fd: int, environment: dict[str, str], stop: asyncio.Event) -> None:
-        self._number = number
+        self.number = number
         self._http_fd = http_fd
         self._environment = environment
         self._stop = stop
@@ -118,30 +124,38 @@ class _Slot:
                 continue
             self._process = None
             backoff = _BACKOFF_SECONDS[0] if time.monotonic() - started > 30 else backoff
-            logger.error("worker_died", worker=self._number, exit_code=code, restart_in_seconds=backoff)
+            logger.error("worker_died", worker=self.number, exit_code=code, restart_in_seconds=backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _BACKOFF_SECONDS[1])
 
     async def replace(self) -> None:
         """A fresh worker beside the old one; once it answers, the old one drains and ends."""
-        reader, writer = os.pipe()
-        fresh = await self._start(writer)
-        os.close(writer)
-        try:
-            ready = await _readable(reader, _READY_SECONDS) and os.read(reader, 1) == b"1"
-        finally:
-            os.close(reader)
+        fresh, ready = await self._begun()
         old = self._process
         if self._stop.is_set() or not ready or old is None:
-            logger.error(
-                "worker_not_replaced", worker=self._number, reason="the new worker did not get ready"
-            )
+            logger.error("worker_not_replaced", worker=self.number, reason="the new worker did not get ready")
             await _end(fresh, signal.SIGTERM)
             return
         self._process = fresh
         await _end(old, signal.SIGHUP)
         self._bury(old)
-        logger.info("worker_replaced", worker=self._number, old=old.pid, new=fresh.pid)
+        logger.info("worker_replaced", worker=self.number, old=old.pid, new=fresh.pid)
+
+    async def _begun(self) -> tuple[asyncio.subprocess.Process, bool]:
+        """A fresh worker, and whether it got ready in time. It does not outlive a cancellation."""
+        reader, writer = os.pipe()
+        try:
+            try:
+                fresh = await self._start(writer)
+            finally:
+                os.close(writer)
+            try:
+                return fresh, await _readable(reader, _READY_SECONDS) and os.read(reader, 1) == b"1"
+            except BaseException:
+                await _end(fresh, signal.SIGTERM)
+                raise
+        finally:
+            os.close(reader)
 
     async def _start(self, ready_fd: int | None) -> asyncio.subprocess.Process:
         environment, descriptors = self._environment, [self._http_fd]
@@ -151,7 +165,7 @@ class _Slot:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "trireme_gateway", env=environment, pass_fds=descriptors
         )
-        logger.info("worker_started", worker=self._number, pid=process.pid)
+        logger.info("worker_started", worker=self.number, pid=process.pid)
         return process
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:

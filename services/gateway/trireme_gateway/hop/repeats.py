@@ -83,7 +83,7 @@ class Repeats:
                 continue
             if (
                 give_up
-                or call.breaks == _MOST_BREAKS
+                or call.breaks >= _MOST_BREAKS
                 or not self._again(call, positions, now, free=not leg.sent)
             ):
                 call.fail(error or StreamBrokenError(self._stage), positions)
