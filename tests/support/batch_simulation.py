@@ -99,5 +99,6 @@ class Simulation:
 
     def _finish(self, ended: float, _: int, begun: float, batch: Batch[Waiting]) -> None:
         self._idle += 1
-        self._policy.ran(batch.rows, ended - begun, ended - batch.oldest, batch.reason)
+        self._policy.ran(batch.rows, ended - begun)
+        self._policy.answered(ended - batch.oldest, batch.reason)
         self._outcome.answered += [(request.arrived, ended - request.arrived) for request in batch.requests]

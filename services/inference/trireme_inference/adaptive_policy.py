@@ -123,10 +123,12 @@ class AdaptivePolicy:
             self._rate,
         )
 
-    def ran(self, rows: int, seconds: float, total_seconds: float, reason: CloseReason) -> None:
+    def ran(self, rows: int, seconds: float) -> None:
         self.costs.ran(rows, seconds)
         self._runs += 1
         self._most, self._enough = self._sizes()
+
+    def answered(self, total_seconds: float, reason: CloseReason) -> None:
         if reason is CloseReason.OBJECTIVE:
             missed = total_seconds > self._objective
             self._share += _STEP * (_MISSED - 1 if missed else _MISSED / (1 - _MISSED))

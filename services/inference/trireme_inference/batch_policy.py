@@ -81,8 +81,11 @@ class Policy(Protocol):
     def plan(self, now: float, load: Load) -> Plan:
         """What holds now."""
 
-    def ran(self, rows: int, seconds: float, total_seconds: float, reason: CloseReason) -> None:
-        """A batch came back well: `seconds` on an instance, `total_seconds` since its oldest arrival."""
+    def ran(self, rows: int, seconds: float) -> None:
+        """A batch went well, and took an instance so many seconds."""
+
+    def answered(self, total_seconds: float, reason: CloseReason) -> None:
+        """A batch that went well, closed for `reason`, is answered: so long after its oldest arrival."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,9 @@ class BatchPolicy:
             return by_deadline, CloseReason.DEADLINE
         return oldest + delay, CloseReason.DELAY
 
-    def ran(self, rows: int, seconds: float, total_seconds: float, reason: CloseReason) -> None:
+    def ran(self, rows: int, seconds: float) -> None:
         if self.max_delay_seconds:  # without a delay nothing asks for the cost
             self.costs.ran(rows, seconds)
+
+    def answered(self, total_seconds: float, reason: CloseReason) -> None:
+        """Nothing is promised."""

@@ -111,6 +111,17 @@ class BatchQueue(Generic[W]):
         """The batch that is to run now, or None where every group may still gain by waiting."""
         plan = self._policy.plan(now, self)
         strict = self._levels > 1 and self._closed % _FAIR_TURN != _FAIR_TURN - 1
+        while (ripest := self._ripest(now, plan, strict, drain=drain)) is not None:
+            batch = self._close(*ripest, now, plan, strict)
+            if batch is not None:
+                self._closed += 1
+                return batch
+        return None
+
+    def _ripest(
+        self, now: float, plan: Plan, strict: bool, *, drain: bool
+    ) -> tuple[Hashable, CloseReason] | None:
+        """The group that goes first of those that may be closed, and why it may."""
         best: tuple[tuple[int, float], Hashable, CloseReason] | None = None
         for key, group in list(self._groups.items()):
             if not self._prune(key, group, now):
@@ -121,10 +132,7 @@ class BatchQueue(Generic[W]):
                 rank = group.head() if strict else (0, oldest)
                 if best is None or rank < best[0]:
                     best = (rank, key, reason)
-        if best is None:
-            return None
-        self._closed += 1
-        return self._close(best[1], now, plan, best[2], strict)
+        return None if best is None else best[1:]
 
     def due(self, now: float) -> float:
         """Time at which `take` must be asked again although nothing arrives; infinity for never."""
@@ -176,7 +184,10 @@ class BatchQueue(Generic[W]):
                 self._gone.append(request)
         return self._drop_if_empty(key)
 
-    def _close(self, key: Hashable, now: float, plan: Plan, reason: CloseReason, strict: bool) -> Batch[W]:
+    def _close(
+        self, key: Hashable, reason: CloseReason, now: float, plan: Plan, strict: bool
+    ) -> Batch[W] | None:
+        """The front of a group, or None where all its members have gone since it was looked at."""
         group = self._groups[key]
         lanes: Sequence[deque[W]] = group.lanes
         if not strict and self._levels > 1:
@@ -191,6 +202,8 @@ class BatchQueue(Generic[W]):
         if self._drop_if_empty(key):
             following = islice(chain.from_iterable(group.lanes), self._policy.max_rows)
             group.urgent = min(request.deadline for request in following)
+        if not requests:
+            return None
         oldest = requests[0] if self._levels == 1 else min(requests, key=lambda member: member.arrived)
         return Batch(requests, rows, reason, oldest.arrived)
 

@@ -15,7 +15,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
 from operator import attrgetter
 
 import structlog
@@ -24,10 +23,11 @@ from trireme_common.errors import Code, TriremeError
 from trireme_inference.batch_policy import Policy
 from trireme_inference.batch_queue import Batch, BatchQueue
 from trireme_inference.deadlines import DeadlineHeap
+from trireme_inference.instances import Instances
 from trireme_inference.observer import Observer, Silent, report_of, served_by
+from trireme_inference.refusals import refusal
 from trireme_inference.requests import Answer, Request, Sink, ran_as_one
 from trireme_inference.slicing import cut
-from trireme_inference.worker_pool import WorkerPool
 
 logger = structlog.get_logger(__name__)
 
@@ -37,13 +37,6 @@ Key = Callable[[Request], Hashable]
 
 _SWEEP_SECONDS = 0.05
 _LONGEST_ALARM_SECONDS = 3600.0
-_DETAILS = {
-    Code.DEADLINE_EXCEEDED: "the request's time was up before its answer was ready",
-    Code.CANCELLED: "the caller left",
-    Code.OVERLOADED: "too many requests wait for this model",
-    Code.MODEL_NOT_READY: "the model version is being unloaded",
-    Code.INTERNAL: "internal error",
-}
 
 
 class Batcher:
@@ -77,16 +70,18 @@ class Batcher:
         self._queue: BatchQueue[Request] = BatchQueue(policy, priority_levels)
         self._default_level = default_level or (priority_levels + 1) // 2
         self._deadlines = DeadlineHeap(queue_seconds)
-        self._pool = WorkerPool(instances, name)
-        self._idle = self._instances = instances
+        self._idle = instances
         self._queued = 0
         self._lock = threading.RLock()
+        self._out = 0
+        """Batches that the loop has not heard of since they left the queue."""
         self._swept = -math.inf
         self._pump_scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._closing = self._cut = False
         self._empty = asyncio.Event()
+        self._instances = Instances(instances, name, self)
 
     @property
     def pending(self) -> int:
@@ -121,21 +116,21 @@ class Batcher:
         self._pump()
         try:
             async with asyncio.timeout(grace_seconds):
-                while self._queued or self._idle < self._instances:
+                while self._queued or self._out:
                     self._empty.clear()
                     await self._empty.wait()
         except TimeoutError:
-            logger.error("instances_left_busy", count=self._instances - self._idle)
+            logger.error("instances_left_busy", count=self._out)
             self._fail(self._expired(math.inf), Code.MODEL_NOT_READY)
         if self._alarm is not None:
             self._alarm.cancel()
-        self._pool.close()
+        self._instances.close()
 
     def _refusal(self, request: Request, now: float) -> TriremeError | None:
         if self._closing:
-            return _error(Code.MODEL_NOT_READY)
+            return refusal(Code.MODEL_NOT_READY)
         if request.deadline <= now:
-            return _error(Code.DEADLINE_EXCEEDED)
+            return refusal(Code.DEADLINE_EXCEEDED)
         needed = -(-request.rows // self._max_rows)
         if needed > self._max_queue_size:
             most = self._max_queue_size * self._max_rows
@@ -149,7 +144,7 @@ class Batcher:
         while self._queued + needed > self._max_queue_size:
             less_important = self._queue.evict(self._level(request))
             if less_important is None:
-                return _error(Code.OVERLOADED)
+                return refusal(Code.OVERLOADED)
             self._queued -= 1
             self._fail([less_important], Code.OVERLOADED)
         return None
@@ -171,7 +166,7 @@ class Batcher:
         with self._lock:
             while self._idle and (batch := self._taken()) is not None:
                 self._idle -= 1
-                self._pool.submit(partial(self._work, batch, time.monotonic()))
+                self._instances.begin(batch)
         self._answer_gone()
         self._set_alarm()
         if self._closing:
@@ -184,36 +179,47 @@ class Batcher:
         batch = self._queue.take(time.monotonic(), drain=self._closing)
         if batch is not None:
             self._queued -= len(batch.requests)
+            self._out += 1
             self._deadlines.begun(batch.requests)
         return batch
 
-    def _work(self, batch: Batch[Request] | None, begun: float) -> None:
-        """On an instance's thread: this batch, and those that are ripe when it has finished."""
-        while batch is not None:
-            answers = self._answers(batch)
-            ended = time.monotonic()
-            with self._lock:
-                following = self._taken()
-                self._idle += following is None
-            try:
-                self._loop.call_soon_threadsafe(self._finished, batch, ended - begun, answers)
-            except RuntimeError:  # the loop has ended: nobody waits any more
-                return
-            batch, begun = following, ended
+    # As the work of its instances, on their threads
 
-    def _answers(self, batch: Batch[Request]) -> list[Answer]:
+    def run(self, batch: Batch[Request]) -> list[Answer]:
         try:
             return self._run(batch.requests)
         except Exception:  # Execution answers what a model does wrong; this is a defect of ours
             logger.exception("batch_failed")
-            return [Answer(request, error=_error(Code.INTERNAL)) for request in batch.requests]
+            return [Answer(request, error=refusal(Code.INTERNAL)) for request in batch.requests]
 
-    def _finished(self, batch: Batch[Request], seconds: float, answers: list[Answer]) -> None:
-        if ran_as_one(answers):
-            complete = len(answers) == len(batch.requests)
-            rows = batch.rows if complete else sum(answer.request.rows for answer in answers)
-            with self._lock:
-                self._policy.ran(rows, seconds, time.monotonic() - batch.oldest, batch.reason)
+    def follow(self, batch: Batch[Request], answers: list[Answer], seconds: float) -> Batch[Request] | None:
+        following = None
+        with self._lock:
+            try:
+                if ran_as_one(answers):
+                    complete = len(answers) == len(batch.requests)
+                    rows = batch.rows if complete else sum(answer.request.rows for answer in answers)
+                    self._policy.ran(rows, seconds)
+                following = self._taken()
+            except Exception:  # a defect of ours must take neither the instance nor these answers with it
+                logger.exception("scheduling_failed")
+            self._idle += following is None
+        return following
+
+    def tell(self, batch: Batch[Request], answers: list[Answer]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(self._finished, batch, answers)
+        except RuntimeError:  # the loop has ended: nobody waits any more
+            return False
+        return True
+
+    # On the loop again
+
+    def _finished(self, batch: Batch[Request], answers: list[Answer]) -> None:
+        with self._lock:
+            self._out -= 1
+            if ran_as_one(answers):
+                self._policy.answered(time.monotonic() - batch.oldest, batch.reason)
         self._pump()
         if answers:
             self._observer.batch(report_of(batch, answers, time.monotonic(), cut=self._cut))
@@ -239,7 +245,7 @@ class Batcher:
 
     def _fail(self, requests: Sequence[Request], code: Code) -> None:
         if requests:
-            error = _error(code)
+            error = refusal(code)
             self._deliver([Answer(request, error=error) for request in requests])
 
     def _deliver(self, answers: Sequence[Answer]) -> None:
@@ -288,7 +294,3 @@ class Batcher:
             self._observer.served(served_by([answer], now))
         else:
             self._observer.failures(answer.error.code, 1, now - answer.request.arrived)
-
-
-def _error(code: Code) -> TriremeError:
-    return TriremeError(code, _DETAILS[code])

@@ -10,18 +10,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 
 from trireme_common.errors import Code, TriremeError
 from trireme_inference.quarantine import Quarantine, Verdict
-from trireme_inference.requests import Answer, Request
+from trireme_inference.requests import Answer, Request, Shapes
 from trireme_inference.workers.worker import WorkerLost
 from trireme_inference.workers.worker_set import WorkerCounts
 
 logger = structlog.get_logger(__name__)
 
 _DETAIL = "the model's process died twice of this input, which is refused until the model is loaded again"
+
+
+class _Given(NamedTuple):
+    """The input of a request."""
+
+    rows: int
+    shapes: Shapes
+    parts: tuple[bytes, ...]
 
 
 class CrashPolicy:
@@ -58,31 +67,34 @@ class CrashPolicy:
         return sorted(answers, key=lambda answer: order[answer.request])
 
     def _tried(self, batch: Sequence[Request]) -> list[Answer]:
-        present = self._present(batch)
+        present, given = self._present(batch)
         try:
             return self._run(present)
         except WorkerLost as lost:
-            self._crashed(present, lost)
+            self._crashed(present, given, lost)
         return self.run(present)
 
     def _alone(self, request: Request) -> list[Answer]:
-        present = self._present([request])
+        present, given = self._present([request])
         try:
             answers = self._run(present)
         except WorkerLost as lost:
-            self._crashed(present, lost)
+            self._crashed(present, given, lost)
             return [self._refusal(request)]
         if answers:
-            self._quarantine.survived(request)
+            self._quarantine.survived(given[0])
         return answers
 
-    def _present(self, batch: Sequence[Request]) -> list[Request]:
-        """Without those that have gone: they do not run, and are not to blame."""
+    def _present(self, batch: Sequence[Request]) -> tuple[list[Request], list[_Given]]:
+        """Without those that have gone: they do not run, and are not to blame. And what these are given,
+        because a request that is answered at its deadline, while a worker hangs, lets go of it."""
+        given = [_Given(request.rows, request.shapes, request.parts) for request in batch]
         now = self._clock()
-        return [request for request in batch if not request.gone(now)]
+        here = [pair for pair in zip(batch, given, strict=True) if not pair[0].gone(now)]
+        return [request for request, _ in here], [kept for _, kept in here]
 
-    def _crashed(self, batch: Sequence[Request], lost: WorkerLost) -> None:
-        refused = self._quarantine.crashed(batch)
+    def _crashed(self, batch: Sequence[Request], given: Sequence[_Given], lost: WorkerLost) -> None:
+        refused = self._quarantine.crashed(given)
         self._counts.quarantined(refused)
         logger.error(
             "batch_crashed",

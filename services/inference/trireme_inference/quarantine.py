@@ -7,8 +7,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from enum import Enum
+from typing import Protocol
 
-from trireme_inference.requests import Request
+from trireme_inference.requests import Shapes
 
 CAPACITY = 1024
 
@@ -21,6 +22,17 @@ class Verdict(Enum):
     """It was in a batch that crashed: it runs alone."""
     REFUSED = "refused"
     """It was in two: it never runs again."""
+
+
+class Input(Protocol):
+    """What a model is given for a request."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def shapes(self) -> Shapes: ...
+    @property
+    def parts(self) -> tuple[bytes, ...]: ...
 
 
 class Quarantine:
@@ -43,19 +55,19 @@ class Quarantine:
         """Inputs that are refused."""
         return len(self._refused)
 
-    def verdict(self, request: Request) -> Verdict:
+    def verdict(self, given: Input) -> Verdict:
         if self.empty:
             return Verdict.CLEAR
-        key = _digest(request)
+        key = _digest(given)
         with self._lock:
             if key in self._refused:
                 self._refused.move_to_end(key)
                 return Verdict.REFUSED
             return Verdict.SUSPECT if key in self._suspects else Verdict.CLEAR
 
-    def crashed(self, requests: Iterable[Request]) -> int:
+    def crashed(self, together: Iterable[Input]) -> int:
         """The process died while it ran these together. Returns how many are newly refused."""
-        keys = {_digest(request) for request in requests}
+        keys = {_digest(given) for given in together}
         with self._lock:
             again = [key for key in keys if key in self._suspects]
             for key in keys:
@@ -68,10 +80,10 @@ class Quarantine:
             _trim(self._refused, self._capacity)
         return len(again)
 
-    def survived(self, request: Request) -> None:
+    def survived(self, given: Input) -> None:
         """The input ran alone, and the process lives."""
         with self._lock:
-            self._suspects.pop(_digest(request), None)
+            self._suspects.pop(_digest(given), None)
 
 
 def _trim(kept: OrderedDict[bytes, None], most: int) -> None:
@@ -79,10 +91,10 @@ def _trim(kept: OrderedDict[bytes, None], most: int) -> None:
         kept.popitem(last=False)
 
 
-def _digest(request: Request) -> bytes:
+def _digest(given: Input) -> bytes:
     """Of the shapes and the bytes of every input."""
-    digest = hashlib.blake2b(repr((request.rows, request.shapes)).encode(), digest_size=16)
-    for part in request.parts:
+    digest = hashlib.blake2b(repr((given.rows, given.shapes)).encode(), digest_size=16)
+    for part in given.parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.digest()

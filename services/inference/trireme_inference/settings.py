@@ -17,9 +17,9 @@ class InferenceSettings(StageSettings):
     model_config = SettingsConfigDict(env_prefix="TRIREME_INFERENCE_")
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """Device of the models whose model.yaml says `auto`: `cpu`, `cuda:N`, or `auto`, which takes the
-    GPUs where CUDA is usable (the emptiest first) and the CPU elsewhere. `cuda` without CUDA stops the
-    service."""
+    """Device of the models whose model.yaml says `auto`: `cpu`, `cuda:N` for one GPU, `cuda` for all of them
+    (the emptiest first), or `auto`, which is `cuda` where CUDA is usable and `cpu` elsewhere. `cuda` and
+    `cuda:N` without CUDA stop the service."""
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads that all instances of one model share; 0 takes the container's CPU limit."""
     gpu_memory_limit_bytes: int = Field(0, ge=0)

@@ -107,12 +107,12 @@ def test_a_request_of_more_rows_than_a_batch_should_have_still_runs() -> None:
 def test_batches_that_miss_the_objective_because_they_waited_wait_less() -> None:
     policy = AdaptivePolicy(32, OBJECTIVE, costs=measured())
     before = policy.planned_seconds
-    policy.ran(8, overhead(8, 0), 1.1 * OBJECTIVE, CloseReason.IDLE)
+    policy.answered(1.1 * OBJECTIVE, CloseReason.IDLE)
     assert policy.planned_seconds == before
-    policy.ran(8, overhead(8, 0), 1.1 * OBJECTIVE, CloseReason.OBJECTIVE)
+    policy.answered(1.1 * OBJECTIVE, CloseReason.OBJECTIVE)
     tightened = policy.planned_seconds
     assert tightened < before
-    policy.ran(8, overhead(8, 0), 0.9 * OBJECTIVE, CloseReason.OBJECTIVE)
+    policy.answered(0.9 * OBJECTIVE, CloseReason.OBJECTIVE)
     assert tightened < policy.planned_seconds < before
 
 

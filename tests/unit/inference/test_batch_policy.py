@@ -74,7 +74,7 @@ def test_the_most_urgent_member_closes_the_batch_while_a_run_still_fits() -> Non
 def test_the_cost_of_a_run_is_learnt_where_there_is_a_delay_to_end() -> None:
     waits, never_waits = BatchPolicy(8, max_delay_seconds=1.0), BatchPolicy(8)
     for policy in (waits, never_waits):
-        policy.ran(4, 0.1, 0.2, CloseReason.FULL)
+        policy.ran(4, 0.1)
     assert (waits.costs.seconds(4), never_waits.costs.seconds(4)) == (0.1, 0)
 
 
@@ -165,7 +165,7 @@ def test_a_simulated_stream_loses_nothing_mixes_nothing_and_waits_no_longer_than
                 assert not any(request.gone(now) for request in batch.requests)
                 if batch.reason is CloseReason.PREFERRED:
                     assert batch.rows in policy.preferred_rows
-                policy.ran(batch.rows, run_seconds, 0.0, batch.reason)
+                policy.ran(batch.rows, run_seconds)
                 run += batch.requests
                 free_at = now + run_seconds
         following = [pending[0].arrived] if pending else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,26 @@ def batches(queue: BatchQueue[Waiting], now: float = 1e6) -> Iterator[Batch[Wait
 def numbers(batch: Batch[Waiting] | None) -> list[int]:
     assert batch is not None
     return [request.number for request in batch.requests]
+
+
+class Fleeting(Waiting):
+    """Leaves right after it was first looked at, as a request does that another thread answers."""
+
+    looked = False
+
+    def gone(self, now: float) -> bool:
+        was, self.looked = self.looked, True
+        return was
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_group_whose_members_leave_while_it_is_closed_gives_way_to_the_next(levels: int) -> None:
+    queue: BatchQueue[Waiting] = BatchQueue(BatchPolicy(4), levels)
+    queue.add("old", Fleeting(number=0))
+    queue.add("new", Waiting(arrived=1.0, number=1))
+    assert numbers(queue.take(2.0)) == [1]
+    assert [request.number for request in queue.take_gone()] == [0]
+    assert queue.take(2.0) is None
 
 
 def test_the_more_important_leave_first_and_share_their_batch_with_the_others() -> None:

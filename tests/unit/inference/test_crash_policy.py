@@ -111,6 +111,20 @@ def test_a_suspect_whose_callers_left_runs_alone_when_it_is_sent_again() -> None
     assert runs.batches[-2:] == [[5], [POISON]]
 
 
+def test_an_input_that_hangs_its_worker_past_its_deadline_is_known_again() -> None:
+    def hang(batch: Sequence[Request]) -> list[Answer]:
+        for request in batch:  # answered at its deadline meanwhile, it lets go of its input
+            request.answered, request.parts = True, ()
+        raise WorkerLost("no answer within 30 s")
+
+    runs = Runs()
+    hanging = CrashPolicy(hang, quarantine := Quarantine(), Counts(), model="m")
+    assert hanging.run(requests_of(7)) == []
+    assert codes(hanging.run(requests_of(7))) == [Code.INPUT_QUARANTINED]
+    again = CrashPolicy(runs, quarantine, Counts(), model="m")
+    assert codes(again.run(requests_of(7, 8))) == [Code.INPUT_QUARANTINED, None]
+
+
 def test_a_run_error_is_no_crash() -> None:
     runs = Runs()
     answers = policy(runs).run(requests_of(1, -1, 2))
