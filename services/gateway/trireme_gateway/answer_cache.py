@@ -22,6 +22,8 @@ Compute = Callable[[Route, Sequence[bytes], RequestContext], Awaitable[Payloads]
 ANONYMOUS = "anonymous"
 OFF = Status.OFF.value
 _HIT = Status.HIT.value
+_MOST_PREFIXES = 1024
+"""Of model versions; they are made again when they are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,8 @@ class AnswerCache:
                 version=route.version,
                 digests=route.digests,
             )
+            if len(self._prefixes) >= _MOST_PREFIXES:  # versions that are gone are never asked for again
+                self._prefixes.clear()
             kept = self._prefixes[at] = (route, prefix)
         return kept[1]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from trireme_common.errors import SettingsError
@@ -15,6 +16,7 @@ from trireme_gateway.draining import Draining
 from trireme_gateway.extensions.bootstrap import Extensions
 from trireme_gateway.foreign_models import versions_in
 from trireme_gateway.holding.bootstrap import build_holding
+from trireme_gateway.holding.holding import Holding
 from trireme_gateway.hop.endpoint import Connect
 from trireme_gateway.hop.oip.connection import by_calls
 from trireme_gateway.hop.oip.ports import Wanted
@@ -65,13 +67,16 @@ def check_exposure(settings: GatewaySettings) -> None:
         )
 
 
-@asynccontextmanager
-async def open_services(
-    settings: GatewaySettings, draining: Draining, extensions: Extensions
-) -> AsyncIterator[Services]:
-    """The gateway's use cases, connected to the stages for as long as the context is open."""
-    catalog = Catalog(inference_sleeps=settings.hold_max_requests > 0)
-    holding = build_holding(settings, catalog.asleep)
+@dataclass(frozen=True)
+class _Stages:
+    """The ways to the stages, and what the gateway does when one of them says something new."""
+
+    clients: Mapping[str, StageClient]
+    desk: OrderDesk
+    rebuild: Callable[[], None]
+
+
+def _stages(settings: GatewaySettings, catalog: Catalog, holding: Holding) -> _Stages:
     clients: dict[str, StageClient] = {}
     desk = OrderDesk(lambda: {stage: client.replicas() for stage, client in clients.items()})
 
@@ -84,31 +89,37 @@ async def open_services(
 
     for stage, method in _METHODS.items():
         clients[stage] = _client(settings, stage, method, rebuild, wanted, lambda: bool(holding.queue))
+    return _Stages(clients, desk, rebuild)
+
+
+@asynccontextmanager
+async def open_services(
+    settings: GatewaySettings, draining: Draining, extensions: Extensions
+) -> AsyncIterator[Services]:
+    """The gateway's use cases, connected to the stages for as long as the context is open."""
+    catalog = Catalog(inference_sleeps=settings.hold_max_requests > 0)
+    holding = build_holding(settings, catalog.asleep)
+    stages = _stages(settings, catalog, holding)
+    inference = stages.clients[INFERENCE]
     cache = open_cache(settings, ModelCacheCounts())
     pipeline = Pipeline(
-        clients[PREPROCESS], clients[INFERENCE], clients[POSTPROCESS], cache, PrometheusObserver()
+        stages.clients[PREPROCESS], inference, stages.clients[POSTPROCESS], cache, PrometheusObserver()
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(cache.close)
-        await _keep_orders(settings, desk, rebuild, stack)
-        for client in clients.values():
+        await _keep_orders(settings, stages, stack)
+        for client in stages.clients.values():
             client.start()
             stack.push_async_callback(client.close)
-        sampler = build_sampler(settings, clients[INFERENCE], holding.queue, catalog)
+        sampler = build_sampler(settings, inference, holding.queue, catalog)
         stack.push_async_callback(cancel_and_wait, asyncio.create_task(sampler.run()))
-        overrides = OverrideFiles(_overridden_dir(settings))
-        repository = Repository(catalog, desk, rebuild, overrides)
-        statistics = _statistics(catalog, clients[INFERENCE])
+        repository = Repository(
+            catalog, stages.desk, stages.rebuild, OverrideFiles(_overridden_dir(settings))
+        )
+        statistics = _statistics(catalog, inference)
+        tracer = extensions.tracer
         yield Services(
-            settings,
-            catalog,
-            pipeline,
-            draining,
-            extensions.tracer,
-            repository,
-            statistics,
-            extensions,
-            holding,
+            settings, catalog, pipeline, draining, tracer, repository, statistics, extensions, holding
         )
 
 
@@ -128,15 +139,13 @@ def _statistics(catalog: Catalog, inference: StageClient) -> Statistics:
     return Statistics(catalog, addresses, ask_endpoint, cache_totals)
 
 
-async def _keep_orders(
-    settings: GatewaySettings, desk: OrderDesk, rebuild: Callable[[], None], stack: AsyncExitStack
-) -> None:
+async def _keep_orders(settings: GatewaySettings, stages: _Stages, stack: AsyncExitStack) -> None:
     """Orders are kept in Redis where there is one and a secret to seal them with."""
     access = redis_access(settings)
     if access is None or not settings.cache_secret:
         return
     orders = RedisOrders(KeyClient(access), settings.cache_secret.get_secret_value().encode())
-    keeper = OrderKeeper(orders, desk, rebuild)
+    keeper = OrderKeeper(orders, stages.desk, stages.rebuild)
     await keeper.exchange()
     stack.push_async_callback(cancel_and_wait, asyncio.create_task(keeper.run()))
 
