@@ -89,6 +89,12 @@ def test_only_the_gpu_image_of_inference_installs_cuda() -> None:
         assert read(service)["gpu"].instructions == []
 
 
+@pytest.mark.parametrize("target", ["gpu", "gpu-torch"])
+def test_the_driver_is_found_where_gke_mounts_it(target: str) -> None:
+    assert environment("inference", target)["LD_LIBRARY_PATH"] == "/usr/local/nvidia/lib64"
+    assert "LD_LIBRARY_PATH" not in environment("inference", "cpu")
+
+
 def test_torch_comes_with_cuda_libraries_of_its_own() -> None:
     (torch,) = [run for run in read("inference")["dependencies-gpu-torch"].all("RUN") if "torch" in run]
     assert "inference[gpu,torch]" in torch
