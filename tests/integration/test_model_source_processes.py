@@ -129,6 +129,21 @@ def test_exit_codes_and_what_is_told(site: FileSite, tmp_path: Path) -> None:
     assert not any("s3cret" in out + errors for _, out, errors in results)
 
 
+def test_with_if_any_a_failure_counts_only_where_no_version_stands(site: FileSite, tmp_path: Path) -> None:
+    code, _, errors = finish(start_fetch("--source", site.url, "--into", str(tmp_path / "filled")))
+    assert code == 0, errors
+    site.authorization = "Bearer right"
+    fetches = [
+        start_fetch("--source", site.url, "--into", str(tmp_path / into), *options)
+        for into, *options in (("filled", "--if-any"), ("filled",), ("empty", "--if-any"))
+    ]
+
+    results = [finish(process) for process in fetches]
+
+    assert [code for code, _, _ in results] == [0, 1, 1]
+    assert all("401" in errors for _, _, errors in results)
+
+
 async def test_a_stage_waits_for_its_source_and_then_follows_it(digits: FileSite, tmp_path: Path) -> None:
     digits.authorization = "Bearer later"
     metrics = free_port()

@@ -1,6 +1,6 @@
 """`python -m trireme_common.remote`: mirrors a model repository once, or writes the index of one.
 
-Exit codes: 0 everything is there, 1 something is not, 2 usage.
+Exit codes: 0 everything is there (with `--if-any`: any version is), 1 something is not, 2 usage.
 """
 
 from __future__ import annotations
@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         help="pause between two lines of progress where standard error is no terminal; 10 by default",
     )
     fetch.add_argument("--timeout-seconds", type=float, default=0, help="give up after; 0 is never")
+    fetch.add_argument(
+        "--if-any", action="store_true", help="exit 0 also after a failure, where any version stands"
+    )
     index = commands.add_parser("index", help="write repository.json, which an https:// source needs")
     index.add_argument("directory", type=Path, help="a model repository")
     return parser
@@ -107,7 +110,8 @@ def _fetch(settings: ModelsSettings, options: argparse.Namespace) -> int:
     except Stopped:
         reason = "stopped before the end; the next fetch continues"
     _report(passed, progress, reason, time.monotonic() - started, as_json=options.json)
-    return EXIT_FAILURE if reason or passed.failed else 0
+    whole = not (reason or passed.failed)
+    return 0 if whole or (options.if_any and cache.populated()) else EXIT_FAILURE
 
 
 def _check_writable(cache: Cache, said_by: str) -> None:
