@@ -4,9 +4,11 @@ The points that hold of every chart are checked over its presets and `ci/` in te
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.charts import checks, helm, schemas
 from tests.charts.cases import Case, cases
@@ -138,7 +140,8 @@ def test_a_compute_class_tries_what_the_values_name_first() -> None:
     ]
     assert {one["machineType"] for one in spec["priorities"]} == {"n1-standard-8"}
     assert spec["priorityDefaults"]["location"]["zones"] == ["a"]
-    assert spec["autoscalingPolicy"] == {"consolidationDelayMinutes": 10, "gpuConsolidationThreshold": 0}
+    # Below, not at: 0 would keep empty nodes.
+    assert spec["autoscalingPolicy"] == {"consolidationDelayMinutes": 10, "gpuConsolidationThreshold": 1}
 
 
 def test_sharing_is_said_as_each_platform_hears_it() -> None:
@@ -163,7 +166,7 @@ def test_resource_claims_keep_the_device_plugin_away() -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_headroom_is_as_large_as_a_pod_and_gives_way_to_it(provider: str) -> None:
     headroom = {"replicas": 3, "cpu": "3500m", "memory": "10Gi", "gpus": 2}
-    documents = _made(PROVIDERS[provider], headroom=headroom)
+    documents = _made(PROVIDERS[provider], headroom=headroom, gpu={"counts": [2]})
     deployment = named(documents, "Deployment", "pools-gpu-headroom")
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -202,7 +205,10 @@ def test_a_capacity_buffer_takes_the_place_of_pods() -> None:
     assert [one["metadata"]["name"] for one in of_kind(documents, "PriorityClass")] == ["trireme-serving"]
     older = merged(values, {"headroom": {"capacityBufferVersion": "v1alpha1"}})
     apis = (*helm.API_VERSIONS, "autoscaling.x-k8s.io/v1alpha1")
-    made = helm.documents(render(helm.with_registry(older), api_versions=apis))
+    # Nothing pulls its image, so that it needs no registry.
+    made = helm.documents(render(older, api_versions=apis))
+    (container,) = of_kind(made, "PodTemplate")[0]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.k8s.io/pause:3.10"
     assert of_kind(made, "CapacityBuffer")[0]["apiVersion"] == "autoscaling.x-k8s.io/v1alpha1"
     assert list(schemas.invalid(made, helm.KUBE_VERSIONS[1])) == []
 
@@ -234,13 +240,37 @@ def test_odd_release_names_give_valid_objects(provider: str, name: str) -> None:
     assert list(schemas.invalid(documents, helm.KUBE_VERSIONS[1])) == []
 
 
-def test_notes_say_how_pods_come_to_a_pool() -> None:
-    taints = [{"key": "spot", "effect": "NoSchedule"}]
-    notes = render(merged(GKE, {"pools": {"gpu": {"taints": taints}}}))[f"{CHART.name}/templates/NOTES.txt"]
-    for said in (
-        "cloud.google.com/compute-class: pools-gpu",
-        "{key: spot, operator: Exists, effect: NoSchedule}",
-        "priorityClassName: trireme-serving",
-        "kubectl delete computeclasses,priorityclasses",
-    ):
-        assert said in notes
+_TAINT = {"key": "spot", "effect": "NoSchedule"}
+_SPOT = {"key": "spot", "operator": "Exists", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize("others", [{}, {"cpu": {"limits": {"cpu": 8}, "gpu": {"enabled": False}}}], ids=len)
+def test_pods_with_the_values_of_the_notes_come_to_the_pools(others: dict[str, Any]) -> None:
+    notes = _notes(merged(AWS, {"pools": {"gpu": {"taints": [_TAINT]}, **others}}))
+    said = notes.partition("of the chart trireme:\n")[2].partition("\n\n")[0]
+    app = helm.manifests(yaml.safe_load(said))
+    deployments = {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in of_kind(app, "Deployment")
+    }
+    gpu = deployments["trireme-inference-gpu" if others else "trireme-inference-default"]
+    assert gpu["nodeSelector"] == {"trireme/node-pool": "gpu"}
+    assert gpu["priorityClassName"] == "trireme-serving"
+    assert _SPOT in gpu["tolerations"]
+    assert gpu["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert len([name for name in deployments if "inference" in name]) == 1 + len(others)
+    # The operator's list replaces its default.
+    assert json.loads(notes.partition("the command):\n")[2].splitlines()[0]) == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        _SPOT,
+    ]
+
+
+def test_notes_of_gke_name_the_class_and_no_operator() -> None:
+    notes = _notes(merged(GKE, {"pools": {"gpu": {"taints": [_TAINT]}}}))
+    assert "cloud.google.com/compute-class: pools-gpu" in notes
+    assert "kubectl delete computeclasses,priorityclasses" in notes
+    assert "operator's pods" not in notes
+
+
+def _notes(values: dict[str, Any]) -> str:
+    return render(values)[f"{CHART.name}/templates/NOTES.txt"]

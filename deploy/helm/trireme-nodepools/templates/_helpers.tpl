@@ -107,6 +107,22 @@ trireme/node-pool: {{ .pool }}
 {{- end -}}
 {{- end -}}
 
+{{/* Values of the chart trireme that lead pods to a pool. Argument: dict root, pool, name, values. */}}
+{{- define "nodepools.podValues" -}}
+gpu: {mode: {{ if not .values.gpu.enabled }}none{{ else }}{{ ternary "dra" "extended" (eq .values.devices "dra") }}{{ end }}}
+nodeSelector:
+  {{ include "nodepools.nodeSelector" . }}
+{{- with .values.taints }}
+tolerations:
+  {{- range . }}
+  - {key: {{ .key }}, operator: Exists, effect: {{ .effect }}}
+  {{- end }}
+{{- end }}
+{{- if .root.Values.priorityClasses.serving.enabled }}
+priorityClassName: {{ .root.Values.priorityClasses.serving.name }}
+{{- end }}
+{{- end -}}
+
 {{/* Pools with headroom, as a JSON list. */}}
 {{- define "nodepools.withHeadroom" -}}
 {{- $found := list -}}

@@ -27,7 +27,7 @@
 
 {{- define "nodepools.validateHeadroom" -}}
 {{- if include "nodepools.withHeadroom" . | fromJsonArray -}}
-{{- if not .Values.global.imageRegistry -}}
+{{- if and (eq .Values.headroom.mode "pods") (not .Values.global.imageRegistry) -}}
 {{- fail "\nA pool has headroom, whose pods run a pause image, and global.imageRegistry is empty. Mirror it:\n  docker pull registry.k8s.io/pause:3.10\n  docker tag registry.k8s.io/pause:3.10 <your registry>/pause:3.10 && docker push <your registry>/pause:3.10\nand install with:\n  --set global.imageRegistry=<your registry>" -}}
 {{- end -}}
 {{- if eq .Values.headroom.mode "capacityBuffer" -}}
@@ -57,14 +57,13 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Argument: dict root, name, values. */}}
+{{/* Argument: dict root, name, values, and `said`: those of the pool alone, without poolDefaults. */}}
 {{- define "nodepools.validatePool" -}}
 {{- $provider := .root.Values.provider -}}
 {{- $values := .values -}}
-{{- $aws := .root.Values.aws -}}
 {{- if eq $provider "gke" -}}
 {{- if not (and $values.gpu.enabled $values.gpu.names) -}}
-{{- fail (printf "\n%s needs gpu.names on GKE, such as [nvidia-l4]. Nodes without GPUs need no pool: GKE makes them for any pod." .name) -}}
+{{- fail (printf "\n%s needs gpu.names on GKE, such as [nvidia-l4]. Pods without GPUs go to the cluster's other node pools, which grow where they have --enable-autoscaling." .name) -}}
 {{- end -}}
 {{- if or (gt (len $values.gpu.counts) 1) (gt (len $values.families) 1) -}}
 {{- fail (printf "\n%s: a ComputeClass takes one number of GPUs and one machine family: keep one in gpu.counts and in families, or make a pool for each." .name) -}}
@@ -72,21 +71,49 @@
 {{- if or $values.requirements $values.nodeClass (gt (int64 $values.weight) 0) -}}
 {{- fail (printf "\n%s: requirements, nodeClass and weight are Karpenter's, and a ComputeClass has none: leave them out. The order of capacity, gpu.names and types says what is tried first." .name) -}}
 {{- end -}}
+{{- if or (hasKey .said "expireAfterHours") (hasKey .said "terminationGraceMinutes") (hasKey (.said.disruption | default dict) "budgets") -}}
+{{- fail (printf "\n%s: expireAfterHours, terminationGraceMinutes and disruption.budgets are Karpenter's: leave them out. GKE replaces nodes within the cluster's maintenance windows." .name) -}}
+{{- end -}}
+{{- if ne $values.architecture "amd64" -}}
+{{- fail (printf "\n%s.architecture=%s: a ComputeClass takes none, its machine types have one: leave it out." .name $values.architecture) -}}
+{{- end -}}
 {{- end -}}
 {{- if and (has "reserved" $values.capacity) (not (has $provider (list "karpenterAws" "eksAuto"))) -}}
 {{- fail (printf "\n%s.capacity: reserved is for karpenterAws and eksAuto, and provider=%s: leave it out." .name $provider) -}}
 {{- end -}}
-{{- if has $provider (list "karpenterAws" "eksAuto") -}}
-{{- if and (not $values.nodeClass) (not $aws.clusterName) (not (and (or $aws.role $aws.instanceProfile) $aws.subnetSelectorTerms $aws.securityGroupSelectorTerms)) -}}
-{{- fail (printf "\n%s needs aws.clusterName: role, subnets and security groups of its nodes are found by it. Or say aws.role, aws.subnetSelectorTerms and aws.securityGroupSelectorTerms, or %s.nodeClass with one that exists." .name .name) -}}
-{{- end -}}
-{{- end -}}
 {{- if and (eq $provider "eksAuto") (or (eq (int64 $values.expireAfterHours) 0) (gt (int64 $values.expireAfterHours) 504)) -}}
 {{- fail (printf "\n%s.expireAfterHours is %d: nodes of EKS Auto Mode live for 504 hours (21 days) at most. Say 1 to 504." .name (int64 $values.expireAfterHours)) -}}
+{{- end -}}
+{{- if and $values.gpu.enabled (gt (int64 $values.headroom.replicas) 0) -}}
+{{- $most := 0 -}}
+{{- range $count := $values.gpu.counts -}}
+{{- $most = max $most (int64 $count) -}}
+{{- end -}}
+{{- if gt (int64 $values.headroom.gpus) $most -}}
+{{- fail (printf "\n%s.headroom.gpus is %d, and a node of the pool has %d at most: none has room for such a pod. Lower it, or raise %s.gpu.counts." .name (int64 $values.headroom.gpus) $most .name) -}}
+{{- end -}}
 {{- end -}}
 {{- range $budget := $values.disruption.budgets -}}
 {{- if ne (hasKey $budget "schedule") (hasKey $budget "duration") -}}
 {{- fail (printf "\n%s.disruption.budgets: schedule and duration come together: a budget without both is always active." $.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a node class that the chart makes on AWS lacks. Argument: dict root, name, values. */}}
+{{- define "nodepools.validateAws" -}}
+{{- $provider := .root.Values.provider -}}
+{{- $aws := .root.Values.aws -}}
+{{- if and (has $provider (list "karpenterAws" "eksAuto")) (not .values.nodeClass) -}}
+{{- $complete := and (or $aws.role $aws.instanceProfile) $aws.subnetSelectorTerms $aws.securityGroupSelectorTerms -}}
+{{- if and (eq $provider "karpenterAws") (not $complete) (not $aws.clusterName) -}}
+{{- fail (printf "\n%s needs aws.clusterName: role, subnets and security groups of its nodes are found by it. Or say aws.role, aws.subnetSelectorTerms and aws.securityGroupSelectorTerms, or %s.nodeClass with one that exists." .name .name) -}}
+{{- end -}}
+{{- if and (eq $provider "eksAuto") (not $complete) -}}
+{{- fail (printf "\n%s needs aws.role, aws.subnetSelectorTerms and aws.securityGroupSelectorTerms for a NodeClass of its own: EKS Auto Mode has neither the role nor the tags of Karpenter's guide. The cluster's own role is the last part of what this says:\n  aws eks describe-cluster --name <cluster> --query cluster.computeConfig.nodeRoleArn\nOr set %s.nodeClass=default." .name .name) -}}
+{{- end -}}
+{{- if and (has "reserved" .values.capacity) (not $aws.capacityReservationSelectorTerms) -}}
+{{- fail (printf "\n%s.capacity: reserved needs aws.capacityReservationSelectorTerms, such as [{id: cr-...}]: without them no reservation is used." .name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -41,8 +41,8 @@ spec:
   autoscalingPolicy:
     consolidationDelayMinutes: {{ int64 $values.disruption.consolidateAfterMinutes }}
     {{- if eq $values.disruption.policy "WhenEmpty" }}
-    # A node goes when none of its GPUs is asked for.
-    gpuConsolidationThreshold: 0
+    # Percent of its GPUs that are asked for, below which a node goes: only an empty one is below 1, and none below 0.
+    gpuConsolidationThreshold: 1
     {{- end }}
   {{- with $values.zones }}
   priorityDefaults:

@@ -1,6 +1,7 @@
+{{/* Nothing pulls the image of a capacity buffer, so that it needs no mirror. */}}
 {{- define "nodepools.pauseImage" -}}
 {{- $image := .Values.headroom.image -}}
-{{- $name := printf "%s/%s" (.Values.global.imageRegistry | trimSuffix "/") $image.repository -}}
+{{- $name := printf "%s/%s" (.Values.global.imageRegistry | default "registry.k8s.io" | trimSuffix "/") $image.repository -}}
 {{- if $image.digest }}{{ $name }}@{{ $image.digest }}{{ else }}{{ $name }}:{{ $image.tag }}{{ end -}}
 {{- end -}}
 

@@ -1,4 +1,5 @@
-{{/* Where instances stand: by terms of the values, or by the tag that Karpenter's guide has. Argument: dict root, terms. */}}
+{{/* Where instances stand: by terms of the values, or by the tag that Karpenter's guide has. EKS Auto Mode sets neither that
+tag nor the role below, so its values have to say both. Argument: dict root, terms. */}}
 {{- define "nodepools.discovery" -}}
 {{- with .terms -}}
 {{ toYaml . }}
@@ -73,7 +74,9 @@ kind: AKSNodeClass
 metadata:
   {{- include "nodepools.kept" . | nindent 2 }}
 spec:
-  imageFamily: {{ $azure.imageFamily }}
+  {{- with $azure.imageFamily }}
+  imageFamily: {{ . }}
+  {{- end }}
   osDiskSizeGB: {{ int64 $azure.diskGB }}
   {{- with $azure.vnetSubnetID }}
   vnetSubnetID: {{ . | quote }}
