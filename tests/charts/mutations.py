@@ -232,7 +232,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             Edit(
                 "templates/_topology.tpl",
-                r"^    - \{protocol: (UDP|TCP), port: 53\}$",
+                r"^    - \{protocol: (UDP|TCP), port: \{\{ int64 \$dns \}\}\}$",
                 "    - {protocol: TCP, port: 853}",
             ),
         ),

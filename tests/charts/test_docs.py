@@ -110,9 +110,19 @@ def _values(page: Path) -> list[tuple[Command, dict[str, Any]]]:
             values = merged(values, _file(page, name))
         for _, expression in command.options("--set"):
             values = merged(values, _set(expression))
+        values = _without_nulls(values)
         states[command.release] = values
         found.append((command, values))
     return found
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as an upgrade leaves them: null takes away what was there before."""
+    return {
+        key: _without_nulls(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 _ALL = [one for page in [*_PAGES, *_READMES] for one in _values(page)]
@@ -172,7 +182,7 @@ def _labels(documents: list[helm.Document]) -> dict[str, str]:
     return {"cloud.google.com/compute-class": pool["metadata"]["name"]}
 
 
-@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.stem))
+@pytest.mark.parametrize("page", [*_PAGES, *_READMES], ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_what_is_installed_beside_has_one_version_everywhere(page: Path) -> None:
     overview = (_ROOT / "docs" / "kubernetes" / "README.md").read_text()
     for command in _helm(page):

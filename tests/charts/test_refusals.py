@@ -59,6 +59,49 @@ _REFUSED: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         {},
     ),
     ({"route": {"grpcHostnames": ["a.example"]}}, "needs route.type=httproute", {}),
+    (
+        {"route": {"hostnames": ["a.example"], "tlsSecretName": "a", "paths": ["/predict"]}},
+        "route.type=none does not read route.hostnames, route.tlsSecretName, route.paths",
+        {},
+    ),
+    ({"route": {"grpcMethods": ["ModelInfer"]}}, "says what comes in by route.grpcHostnames", {}),
+    (
+        {
+            "route": {"type": "httproute", "parentRefs": [{"name": "a"}], "ingressClassName": "a"},
+            "gateway": _ANYONE,
+        },
+        "route.type=httproute does not read route.ingressClassName",
+        {},
+    ),
+    (
+        {"route": {"type": "ingress", "parentRefs": [{"name": "a"}]}, "gateway": _ANYONE},
+        "route.type=ingress does not read route.parentRefs",
+        {},
+    ),
+    (
+        {
+            "route": {"type": "httproute", "parentRefs": [{"name": "a"}], "tlsSecretName": "a"},
+            "gateway": _ANYONE,
+            "tls": {"mode": "existingSecrets"},
+        },
+        "whose listener names the Secret",
+        {},
+    ),
+    (
+        {"gateway": {"service": {"externalTrafficPolicy": "Local"}}},
+        "which gateway.service.type=ClusterIP",
+        {},
+    ),
+    (
+        {"gateway": {"service": {"trafficDistribution": "PreferClose"}}},
+        "trafficDistribution=PreferClose needs Kubernetes 1.31 or later",
+        {"kube_version": "1.30.0"},
+    ),
+    (
+        {"gateway": {"service": {"trafficDistribution": "PreferSameNode"}}},
+        "trafficDistribution=PreferSameNode needs Kubernetes 1.34 or later",
+        {"kube_version": "1.33.0"},
+    ),
     ({"cache": {"mode": "external"}}, "needs cache.external.existingSecret", {}),
     ({"tls": {"mode": "certManager"}}, "needs cert-manager", {"api_versions": ()}),
     ({"tls": {"mode": "certManager"}, "cache": {"mode": "off"}}, "has nothing to make a certificate for", {}),
@@ -98,6 +141,25 @@ _REFUSED: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         "the pools default, gpu would get no request",
         {},
     ),
+    (
+        {
+            "inference": {
+                "image": {"digest": "sha256:" + "a" * 64},
+                "pools": {"l4": {"gpu": {"mode": "extended"}}},
+            }
+        },
+        "the digest of the image registry.example/team/trireme-inference:0.1.0-gpu",
+        {},
+    ),
+    (_pool(models=["digits"]), "inference.pools.default.models needs model.source=initFetch", {}),
+    (
+        {
+            **_pool(models=["digits"]),
+            "model": {"source": "initFetch", "initFetch": {"url": "s3://a", "models": ["tabular"]}},
+        },
+        "digits is none of model.initFetch.models",
+        {},
+    ),
     (_pool(gpu={"mode": "dra"}), "needs Kubernetes 1.34 or later", {"kube_version": "1.33.0"}),
     (_pool(autoscaling={"idleToZero": True}), "needs autoscaling.type=keda", {}),
     (
@@ -132,6 +194,12 @@ _REFUSED: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         {"preprocess": {"env": {"NOT-A-NAME": "x"}}},
         {"cache": {"mode": "sentinel"}},
         {"keda": {"pollingSeconds": 0}},
+        {"route": {"paths": []}},
+        {"route": {"paths": ["v1"]}},
+        {"route": {"paths": ["/v1/"]}},
+        {"route": {"paths": ["/v1//models"]}},
+        {"networkPolicy": {"dnsPorts": []}},
+        {"gateway": {"service": {"externalTrafficPolicy": "local"}}},
     ],
     ids=json.dumps,
 )

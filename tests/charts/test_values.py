@@ -46,7 +46,7 @@ def test_a_gpu_pool_asks_for_the_device_and_takes_the_gpu_image() -> None:
     pod, container = pool["template"]["spec"], _container(documents, "inference-h100")
     assert container["image"].endswith("trireme-inference:0.1.0-gpu")
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 2
-    assert env(container)["TRIREME_INFERENCE_DEVICE"] == "cuda:0"
+    assert env(container)["TRIREME_INFERENCE_DEVICE"] == "cuda"
     assert pool["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert pool["replicas"] == 3

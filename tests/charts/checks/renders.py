@@ -137,9 +137,10 @@ def _templates(rendered: dict[str, str]) -> dict[str, str]:
 def point_12_digests_win(render: Renderer) -> Iterator[str]:
     """An image that values name by its digest is the one that runs, from the registry that they name."""
     parts: dict[str, dict[str, Any]] = {
-        name: {name: {"image": {"digest": _DIGEST}}}
-        for name in ("gateway", "preprocess", "postprocess", "inference")
+        name: {name: {"image": {"digest": _DIGEST}}} for name in ("gateway", "preprocess", "postprocess")
     }
+    # For all pools, also those of a preset on GPUs: `inference.image.digest` is of the image for CPUs.
+    parts["inference"] = {"inference": {"poolDefaults": {"image": {"digest": _DIGEST}}}}
     parts["cache"] = {"cache": {"embedded": {"image": {"digest": _DIGEST}}}}
     for name, values in parts.items():
         found = [

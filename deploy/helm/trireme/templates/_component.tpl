@@ -13,14 +13,26 @@ The one definition of a service of the platform. Each takes a dict:
   secretVolumes   Secrets that are mounted: list of dict name, secretName, mountPath, keys
 */}}
 
-{{/* Maps merged from left to right, level by level; unlike mergeOverwrite it lets 0, false and "" win. */}}
+{{/* Maps merged from left to right, level by level; unlike mergeOverwrite it lets 0, false and "" win. Of `env` only
+the variables are merged: what one comes from is replaced as a whole. */}}
 {{- define "trireme.merged" -}}
 {{- $out := dict -}}
 {{- range $map := . -}}
 {{- range $key, $value := $map -}}
 {{- if and (kindIs "map" $value) (kindIs "map" (index $out $key)) -}}
-{{- $value = include "trireme.merged" (list (index $out $key) $value) | fromJson -}}
+{{- $value = include (ternary "trireme.replaced" "trireme.merged" (eq $key "env")) (list (index $out $key) $value) | fromJson -}}
 {{- end -}}
+{{- $out = set $out $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $out -}}
+{{- end -}}
+
+{{/* The same, one level deep. */}}
+{{- define "trireme.replaced" -}}
+{{- $out := dict -}}
+{{- range $map := . -}}
+{{- range $key, $value := $map -}}
 {{- $out = set $out $key $value -}}
 {{- end -}}
 {{- end -}}
@@ -76,7 +88,7 @@ labels:
 
 {{- define "trireme.volumes" -}}
 - name: tmp
-  emptyDir: {sizeLimit: 256Mi}
+  emptyDir: {sizeLimit: {{ .values.tmpSize }}}
 {{- if .values.sharedMemory }}
 - name: shared-memory
   emptyDir: {medium: Memory, sizeLimit: {{ .values.sharedMemory }}}
@@ -97,6 +109,9 @@ labels:
       - {key: {{ . }}, path: {{ . }}}
       {{- end }}
 {{- end }}
+{{- with .values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "trireme.volumeMounts" -}}
@@ -111,6 +126,9 @@ labels:
 {{- range .secretVolumes }}
 - {name: {{ .name }}, mountPath: {{ .mountPath }}, readOnly: true}
 {{- end }}
+{{- with .values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* The platform's variables, the fetch's where the stage follows it, and what the values say. */}}
@@ -119,7 +137,7 @@ labels:
 {{- if include "trireme.follows" . -}}
 {{- $parts = concat $parts (list (include "trireme.fetchEnv" . | fromYaml) .root.Values.model.initFetch.env) -}}
 {{- end -}}
-{{- include "trireme.merged" (append $parts .values.env) -}}
+{{- include "trireme.replaced" (append $parts .values.env) -}}
 {{- end -}}
 
 {{- define "trireme.otelEnv" -}}
@@ -142,7 +160,7 @@ OTEL_EXPORTER_OTLP_HEADERS:
 {{- $shutdown := .values.shutdown -}}
 {{ include "trireme.podBase" .root }}
 securityContext:
-  {{- include "trireme.podSecurity" 10001 | nindent 2 }}
+  {{- include "trireme.podSecurity" .values.podSecurityContext | nindent 2 }}
 terminationGracePeriodSeconds: {{ add (int64 $shutdown.preStopSeconds) (int64 $shutdown.drainSeconds) 10 }}
 {{ include "trireme.scheduling" . | trim }}
 {{- if and .stage (eq .root.Values.model.source "initFetch") }}
@@ -175,7 +193,7 @@ containers:
       {{- include "trireme.volumeMounts" . | nindent 6 }}
 {{- if and .gpu (eq .values.gpu.mode "dra") }}
 resourceClaims:
-  - {name: gpu, resourceClaimTemplateName: {{ .name }}}
+  - {name: gpu, resourceClaimTemplateName: {{ include "trireme.claimName" . }}}
 {{- end }}
 volumes:
   {{- include "trireme.volumes" . | nindent 2 }}
@@ -254,14 +272,22 @@ spec:
       {{- include "trireme.componentSelector" . | nindent 6 }}
 {{- end -}}
 
-{{/* What the chart tells each stage. Argument: dict root, component. */}}
+{{/* What the chart tells each stage. Argument: dict root, component, and models where a pool has only some. */}}
 {{- define "trireme.stageEnv" -}}
 {{- $prefix := printf "TRIREME_%s" (upper .component) -}}
+{{- $required := list -}}
+{{- range $model := .root.Values.model.required -}}
+{{- if or (not $.models) (has $model $.models) -}}
+{{- $required = append $required $model -}}
+{{- end -}}
+{{- end -}}
 TRIREME_MODELS_DIR: /models
 TRIREME_STATE_DIR: /var/lib/trireme
 {{ $prefix }}_PORT: {{ include "trireme.port" (dict "component" .component "port" "grpc") }}
 {{ $prefix }}_METRICS_PORT: {{ include "trireme.port" (dict "component" .component "port" "metrics") }}
-{{- with .root.Values.model.required }}
+{{ $prefix }}_THREADS:
+  resourceFieldRef: {resource: requests.cpu}
+{{- with $required }}
 {{ $prefix }}_REQUIRED_MODELS: {{ join "," . | quote }}
 {{- end }}
 {{- end -}}

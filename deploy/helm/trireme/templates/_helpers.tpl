@@ -56,11 +56,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
 {{- end -}}
 
+{{/* Argument: dict runAsUser, runAsGroup, fsGroup; what is null is for the cluster to fill in. */}}
 {{- define "trireme.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: {{ int64 . }}
-runAsGroup: {{ int64 . }}
-fsGroup: {{ int64 . }}
+{{- range $field := list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- $id := index ($ | default dict) $field }}
+{{- if not (kindIs "invalid" $id) }}
+{{ $field }}: {{ int64 $id }}
+{{- end }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault

@@ -39,7 +39,7 @@ The model repository of a stage, by `model.source`. Each takes the dict of _comp
 {{- $fetch := .root.Values.model.initFetch -}}
 TRIREME_MODELS_DIR: /models
 TRIREME_MODELS_SOURCE: {{ $fetch.url | quote }}
-{{- with $fetch.models }}
+{{- with .values.models | default $fetch.models }}
 TRIREME_MODELS_SOURCE_MODELS: {{ join "," . | quote }}
 {{- end }}
 TRIREME_MODELS_SOURCE_POLL_SECONDS: {{ int64 $fetch.pollSeconds }}
@@ -63,17 +63,21 @@ envFrom:
 {{/* The fetch before the start: a line of progress every ten seconds in its log; what was begun is continued. */}}
 {{- define "trireme.fetchContainer" -}}
 {{- $fetch := .root.Values.model.initFetch -}}
-{{- $env := include "trireme.merged" (list .root.Values.defaults.env (include "trireme.fetchEnv" . | fromYaml) $fetch.env) | fromJson -}}
-{{- $command := printf "python -m trireme_common.remote fetch --timeout-seconds %d" (int64 $fetch.timeoutSeconds) -}}
+{{- $env := include "trireme.replaced" (list .root.Values.defaults.env (include "trireme.fetchEnv" . | fromYaml) $fetch.env) | fromJson -}}
 - name: models
   image: {{ include "trireme.componentImage" . }}
   imagePullPolicy: {{ .values.image.pullPolicy }}
-  {{- if $fetch.follow }}
-  # One bad model keeps no other away: with any version there the stage starts, and goes on fetching by itself.
-  command: [sh, -c, {{ printf "%s || ls -d /models/*/[0-9]*" $command | quote }}]
-  {{- else }}
-  command: {{ splitList " " $command | toJson }}
-  {{- end }}
+  command:
+    - python
+    - -m
+    - trireme_common.remote
+    - fetch
+    - --timeout-seconds
+    - {{ int64 $fetch.timeoutSeconds | quote }}
+    {{- if $fetch.follow }}
+    # One bad model keeps no other away: with any version there the stage starts, and goes on fetching by itself.
+    - --if-any
+    {{- end }}
   securityContext:
     {{- include "trireme.containerSecurity" . | nindent 4 }}
   env:
@@ -84,4 +88,7 @@ envFrom:
   volumeMounts:
     - {name: tmp, mountPath: /tmp}
     {{- include "trireme.modelMounts" . | trim | nindent 4 }}
+    {{- with .values.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end -}}

@@ -36,9 +36,12 @@ affinity:
 {{- end }}
 {{- $tolerations := .values.tolerations | default list -}}
 {{- if .gpu -}}
-{{- $tolerations = append $tolerations (dict "key" .values.gpu.resourceName "operator" "Exists" "effect" "NoSchedule") -}}
+{{- /* Nodes are tainted with nvidia.com/gpu also where MIG gives their parts names of their own. */ -}}
+{{- range $key := list .values.gpu.resourceName "nvidia.com/gpu" -}}
+{{- $tolerations = append $tolerations (dict "key" $key "operator" "Exists" "effect" "NoSchedule") -}}
+{{- end -}}
 {{- end }}
-{{- with $tolerations }}
+{{- with uniq $tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -142,11 +142,18 @@ smoke:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}
+{{- if and (has .component (list "preprocess" "inference" "postprocess")) (eq .root.Values.model.source "initFetch") }}
+{{- with .root.Values.networkPolicy.identityEgress }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
 {{- if or $calls $outside }}
 # Names: a resolver may stand anywhere, and long answers come over TCP.
 - ports:
-    - {protocol: UDP, port: 53}
-    - {protocol: TCP, port: 53}
+    {{- range $dns := .root.Values.networkPolicy.dnsPorts }}
+    - {protocol: UDP, port: {{ int64 $dns }}}
+    - {protocol: TCP, port: {{ int64 $dns }}}
+    {{- end }}
 {{- end }}
 {{- end -}}
 

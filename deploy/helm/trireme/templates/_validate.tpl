@@ -51,9 +51,13 @@
 {{- $route := .Values.route -}}
 {{- $outside := or (ne $route.type "none") (ne .Values.gateway.service.type "ClusterIP") -}}
 {{- if and $outside (not .Values.gateway.auth.allowAnonymous) -}}
-{{- fail "\nThis would open the gateway to callers outside the cluster, and it knows no keys yet.\nKeep route.type=none and gateway.service.type=ClusterIP, or say gateway.auth.allowAnonymous=true if anyone who can reach it may use it." -}}
+{{- fail "\nThis would open the gateway to callers outside the cluster, and it knows no keys yet.\nKeep route.type=none and gateway.service.type=ClusterIP, or say gateway.auth.allowAnonymous=true if anyone who can reach it may use it and, where route.paths lets that in, manage its models." -}}
 {{- end -}}
+{{- include "trireme.validateRoute" . -}}
 {{- $service := .Values.gateway.service -}}
+{{- if and (eq $service.type "ClusterIP") $service.externalTrafficPolicy -}}
+{{- fail "\ngateway.service.externalTrafficPolicy is for calls from outside, which gateway.service.type=ClusterIP does not take: leave it empty." -}}
+{{- end -}}
 {{- if and (ne $service.type "LoadBalancer") (or $service.loadBalancerClass $service.loadBalancerSourceRanges) -}}
 {{- fail (printf "\ngateway.service.loadBalancerClass and loadBalancerSourceRanges are for gateway.service.type=LoadBalancer, and it is %s." $service.type) -}}
 {{- end -}}
@@ -73,8 +77,33 @@
 {{- if and (eq .Values.cache.mode "external") (not .Values.cache.external.existingSecret) -}}
 {{- fail "\ncache.mode=external needs cache.external.existingSecret: the Secret that holds the URL of your Redis." -}}
 {{- end -}}
-{{- if .Values.gateway.service.trafficDistribution -}}
-{{- include "trireme.needVersion" (dict "root" . "version" "1.31" "wish" "gateway.service.trafficDistribution" "otherwise" "leave it empty") -}}
+{{- with $service.trafficDistribution -}}
+{{- $close := eq . "PreferClose" -}}
+{{- include "trireme.needVersion" (dict "root" $ "version" (ternary "1.31" "1.34" $close) "wish" (printf "gateway.service.trafficDistribution=%s" .) "otherwise" (ternary "leave it empty" "use PreferClose, or leave it empty" $close)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Values of the route that its type would not read. */}}
+{{- define "trireme.validateRoute" -}}
+{{- $route := .Values.route -}}
+{{- $unread := dict "none" (list "hostnames" "annotations" "parentRefs" "ingressClassName" "tlsSecretName") "httproute" (list "ingressClassName") "ingress" (list "parentRefs") -}}
+{{- $idle := list -}}
+{{- range $name := index $unread $route.type -}}
+{{- if index $route $name -}}
+{{- $idle = append $idle (printf "route.%s" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $route.type "none") (ne (toJson $route.paths) `["/"]`) -}}
+{{- $idle = append $idle "route.paths" -}}
+{{- end -}}
+{{- if $idle -}}
+{{- fail (printf "\nroute.type=%s does not read %s: take that away, or say the type that reads it." $route.type (join ", " $idle)) -}}
+{{- end -}}
+{{- if and $route.grpcMethods (not $route.grpcHostnames) -}}
+{{- fail "\nroute.grpcMethods says what comes in by route.grpcHostnames, and that is empty: name a host, or take the methods away." -}}
+{{- end -}}
+{{- if and (eq $route.type "httproute") $route.tlsSecretName (not (and (eq .Values.tls.mode "certManager") $route.hostnames)) -}}
+{{- fail "\nroute.tlsSecretName would do nothing: with route.type=httproute TLS ends at the Gateway, whose listener names the Secret. Leave it empty, or say tls.mode=certManager and route.hostnames to have that Secret written." -}}
 {{- end -}}
 {{- end -}}
 
@@ -95,7 +124,7 @@
 {{- fail (printf "\ntls.existingSecrets.cache is for the embedded Redis, and cache.mode=%s: leave it empty. An external Redis is named by a rediss:// URL." .Values.cache.mode) -}}
 {{- end -}}
 {{- if not (or $tls.existingSecrets.cache .Values.route.tlsSecretName) -}}
-{{- fail "\ntls.mode=existingSecrets names no Secret: set tls.existingSecrets.cache, route.tlsSecretName, or both." -}}
+{{- fail "\ntls.mode=existingSecrets names no Secret: set tls.existingSecrets.cache or, with route.type=ingress, route.tlsSecretName." -}}
 {{- end -}}
 {{- else if $tls.existingSecrets.cache -}}
 {{- fail "\ntls.existingSecrets.cache is set, and tls.mode=none would not use it: say tls.mode=existingSecrets." -}}
@@ -158,6 +187,30 @@
 {{- end -}}
 {{- if eq $values.gpu.mode "dra" -}}
 {{- include "trireme.needVersion" (dict "root" $ "version" "1.34" "wish" (printf "%s.gpu.mode=dra" $name) "otherwise" "use gpu.mode=extended, which a device plugin serves") -}}
+{{- end -}}
+{{- include "trireme.validatePoolImage" (dict "root" $ "pool" $pool "name" $name "values" $values) -}}
+{{- include "trireme.validatePoolModels" (dict "root" $ "name" $name "values" $values) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A digest names one image: that of the pools on CPU is none for GPUs. Argument: dict root, pool, name, values. */}}
+{{- define "trireme.validatePoolImage" -}}
+{{- $inference := .root.Values.inference -}}
+{{- $own := dig "image" "digest" "" (index $inference.pools .pool | default dict) -}}
+{{- if and (ne .values.gpu.mode "none") .values.image.digest (not $own) (not (dig "image" "digest" "" $inference.poolDefaults)) -}}
+{{- fail (printf "\n%s takes the image of inference.image.digest, which gpu.imageSuffix cannot turn into one for GPUs: give %s.image.digest, or inference.poolDefaults.image.digest, the digest of the image %s." .name .name (include "trireme.image" (dict "root" .root "image" (omit .values.image "digest") "suffix" .values.gpu.imageSuffix))) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The models that a pool takes of the repository. Argument: dict root, name, values. */}}
+{{- define "trireme.validatePoolModels" -}}
+{{- $model := .root.Values.model -}}
+{{- if and .values.models (ne $model.source "initFetch") -}}
+{{- fail (printf "\n%s.models needs model.source=initFetch, and it is %s: pods of the other sources serve all models of the repository, so leave models empty." .name $model.source) -}}
+{{- end -}}
+{{- range .values.models -}}
+{{- if and $model.initFetch.models (not (has . $model.initFetch.models)) -}}
+{{- fail (printf "\n%s.models: %s is none of model.initFetch.models, which preprocess and postprocess fetch: add it there, or leave that list empty." $.name .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -18,6 +18,16 @@
 {{- printf "%s-gateway-headless" (include "trireme.fullname" .) -}}
 {{- end -}}
 
+{{/* Seconds that the test gives each of its requests: longer than the gateway does, so that it hears what was wrong. */}}
+{{- define "trireme.smokeTimeout" -}}
+{{- add (int64 .Values.gateway.requestTimeoutSeconds) 10 -}}
+{{- end -}}
+
+{{/* Seconds that the whole test may take: its image, two minutes until the gateway is ready, and two requests. */}}
+{{- define "trireme.smokeDeadline" -}}
+{{- add 220 (mul 2 (include "trireme.smokeTimeout" . | int64)) -}}
+{{- end -}}
+
 {{/* Secret with the authority that signed the certificate of Redis; empty where Redis is plain. */}}
 {{- define "trireme.cacheAuthority" -}}
 {{- if eq .Values.cache.mode "embedded" -}}
