@@ -11,17 +11,20 @@ from benchmarks.inference.results import InferenceResults, ModelResult, Served
 from benchmarks.readme import ReadmeError
 from benchmarks.report import Table, spread
 
-BEGIN = "<!-- inference: written by `python -m benchmarks.inference --write`, not by hand -->"
+BEGIN = (
+    "<!-- inference: written by `python -m benchmarks.inference --write`, not by hand; a model at a time -->"
+)
 END = "<!-- end of inference -->"
 _ALONE = "ONNX Runtime alone"
 
 
 def tables(results: InferenceResults) -> list[Table]:
     """Every table that has rows."""
-    made = [_goals(results.models)]
-    for model in results.models:
-        made += [_served(model), _same(model), _tried(model)]
-    return [table for table in made if table.rows]
+    return [table for model in results.models for table in _tables(model)]
+
+
+def _tables(model: ModelResult) -> list[Table]:
+    return [table for table in (_goals(model), _served(model), _same(model), _tried(model)) if table.rows]
 
 
 def _served(model: ModelResult) -> Table:
@@ -75,27 +78,26 @@ def _sample(sample: Sample) -> tuple[str, ...]:
     return f"{sample.requests_per_second:,.0f}", f"{sample.p99_ms:,.2f}", f"{sample.cpu_us:,.0f}"
 
 
-def _goals(models: list[ModelResult]) -> Table:
+def _goals(model: ModelResult) -> Table:
     said = {True: "yes", False: "NO", None: "not measured"}
     rows = tuple(
         (line.words, said[line.met], "" if line.found is None else spread(line.found, 2))
-        for model in models
         for line in lines(model)
     )
-    return Table("Goals", ("goal", "met", "ratio"), rows, 2)
+    return Table(f"{model.name}: goals", ("goal", "met", "ratio"), rows, 2)
 
 
-def render(results: InferenceResults) -> str:
-    """The section's Markdown."""
+def render(results: InferenceResults, model: ModelResult) -> str:
+    """The Markdown of one model's section."""
     versions = ", ".join(f"{name} {number}" for name, number in results.versions.items())
     said = [f"`{results.command}`", "", *(f"- {line}" for line in results.machine.lines())]
     said.append(f"- frameworks: {versions}")
     said.append(f"- {results.rounds} rounds of {results.seconds:g} s: medians, with the range of the rounds")
-    for table in tables(results):
+    for table in _tables(model):
         said += ["", *_markdown(table)]
-    if results.failures:
+    if model.failures:
         said += ["", "**Not measured:**", ""]
-        said += [f"- {failure.replace('<', '&lt;')}" for failure in results.failures]
+        said += [f"- {failure.replace('<', '&lt;')}" for failure in model.failures]
     return "\n".join(said)
 
 
@@ -105,14 +107,23 @@ def _markdown(table: Table) -> list[str]:
     return [f"### {table.title}", "", *("| " + " | ".join(row) + " |" for row in rows)]
 
 
-def replace_section(page: str, section: str) -> str:
-    """`page` with `section` between the marks. Raises ReadmeError where the marks are not one pair."""
+def replace_section(page: str, model: str, section: str) -> str:
+    """`page` with `section` as that model's, behind the others where it had none; the rest stays.
+
+    Raises ReadmeError where the marks are not one pair.
+    """
     if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
         raise ReadmeError(f"one line {BEGIN!r} and after it one line {END!r} are expected")
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{section}\n\n{END}{rest.split(END)[1]}"
+    begin, end = f"<!-- inference of {model} -->", f"<!-- end of {model} -->"
+    if begin not in page:
+        page = page.replace(END, f"{begin}\n{end}\n\n{END}")
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n\n{section}\n\n{end}{rest.split(end)[1]}"
 
 
 def write(path: Path, results: InferenceResults) -> None:
-    """Replaces the section of the page at `path`. Raises ReadmeError, OSError."""
-    path.write_text(replace_section(path.read_text("utf-8"), render(results)), "utf-8")
+    """Replaces the sections of what was measured in the page at `path`. Raises ReadmeError, OSError."""
+    page = path.read_text("utf-8")
+    for model in results.models:
+        page = replace_section(page, model.name, render(results, model))
+    path.write_text(page, "utf-8")

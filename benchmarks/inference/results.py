@@ -54,6 +54,13 @@ class ModelResult:
     servers: dict[str, Served] = field(default_factory=dict)
     failure: str = ""
 
+    @property
+    def failures(self) -> list[str]:
+        """A line for everything that was to be measured and was not."""
+        named = {"ONNX Runtime alone": self.raw, **self.servers}
+        found = [f"{self.name}/{name}: {each.failure}" for name, each in named.items() if each.failure]
+        return [f"{self.name}: {self.failure}", *found] if self.failure else found
+
     def efficiency(self, server: str, level: str) -> Spread | None:
         """Least CPU per item of ONNX Runtime alone / CPU per item of the server, round by round."""
         return self._ratio(self.floor_us, self._values(server, level, "cpu_us"))
@@ -97,11 +104,7 @@ class InferenceResults:
     @property
     def failures(self) -> list[str]:
         """A line for everything that was to be measured and was not."""
-        found = [f"{model.name}: {model.failure}" for model in self.models if model.failure]
-        for model in self.models:
-            named = {"ONNX Runtime alone": model.raw, **model.servers}
-            found += [f"{model.name}/{name}: {each.failure}" for name, each in named.items() if each.failure]
-        return found
+        return [failure for model in self.models for failure in model.failures]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with the figures that samples are turned into."""

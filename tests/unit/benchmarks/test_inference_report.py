@@ -98,7 +98,7 @@ def test_a_framework_that_failed_is_named_and_its_line_is_not_met() -> None:
     found = model()
     found.servers["mosec"].fail("PeerMissingError: is not installed")
     assert results(found).failures == ["m/mosec: PeerMissingError: is not installed"]
-    said = report.render(results(found))
+    said = report.render(results(found), found)
     assert "- m/mosec: PeerMissingError: is not installed" in said
     assert "| P5, m: items/s at 64 at least mosec's | not measured |  |" in said
 
@@ -107,22 +107,27 @@ def test_the_section_holds_method_machine_versions_and_rows() -> None:
     found = model()
     found.servers["trireme-stream"].tried["2 x 1"] = sample(100, 10)
     found.servers["mosec"].tried["2 x 1"] = sample(90, 20)
-    said = report.render(results(found))
+    said = report.render(results(found), found)
     assert "`a command`" in said
     assert "frameworks: mosec 0.9.8" in said
     assert "| ONNX Runtime alone, most items/s | a setting |  | 350 (300-400) |" in said
     assert "| 2 x 1 | mosec | 90 | 10.00 | 20 |" in said
 
 
-def test_only_the_marked_section_is_replaced() -> None:
-    page = f"before\n{report.BEGIN}\nold\n{report.END}\nafter"
-    assert report.replace_section(page, "new") == f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter"
+def test_a_model_is_written_without_touching_the_others() -> None:
+    page = f"before\n{report.BEGIN}\n\n{report.END}\nafter"
+    for name, text in (("one", "old"), ("two", "kept"), ("one", "new")):
+        page = report.replace_section(page, name, text)
+    inside = page.removeprefix(f"before\n{report.BEGIN}").removesuffix(f"{report.END}\nafter")
+    assert " ".join(inside.split()) == (
+        "<!-- inference of one --> new <!-- end of one --> <!-- inference of two --> kept <!-- end of two -->"
+    )
     with pytest.raises(ReadmeError):
-        report.replace_section("no marks", "new")
+        report.replace_section("no marks", "one", "new")
 
 
 def test_the_page_has_the_marks() -> None:
-    assert "new" in report.replace_section(README.read_text("utf-8"), "new")
+    assert "new" in report.replace_section(README.read_text("utf-8"), "encoder", "new")
 
 
 def test_results_are_plain_values() -> None:
