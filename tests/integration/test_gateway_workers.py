@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -23,22 +24,27 @@ def _until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 def test_a_worker_that_is_being_started_ends_with_the_gateway(tmp_path: Path) -> None:
+    workers: list[psutil.Process] = []
     ports = {name: str(free_port()) for name in ("HTTP_PORT", "GRPC_PORT", "METRICS_PORT")}
     settings = {"WORKERS": "2", "HOST": "127.0.0.1", **ports}
     environment = {**os.environ, **{f"TRIREME_GATEWAY_{name}": value for name, value in settings.items()}}
-    with (tmp_path / "log").open("w") as log:
+    log = tmp_path / "log"
+    with log.open("w") as output:
         command = [sys.executable, "-m", "trireme_gateway"]
-        gateway = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        gateway = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
-        parent = psutil.Process(gateway.pid)
-        _until(lambda: (tmp_path / "log").read_text().count("listening") >= 2)
+        _until(lambda: log.read_text().count('"listening"') == 2)
         gateway.send_signal(signal.SIGHUP)
-        _until(lambda: len(parent.children()) == 3)
-        workers = parent.children()
+        # One that is not that far yet would end by itself, of the pipe that its parent took along.
+        _until(lambda: log.read_text().count('"listening"') == 3)
+        workers = psutil.Process(gateway.pid).children()
+        assert len(workers) == 3
         gateway.send_signal(signal.SIGTERM)
-        assert gateway.wait(60) == 0, (tmp_path / "log").read_text()
-        _, left = psutil.wait_procs(workers, timeout=10)
+        assert gateway.wait(60) == 0, log.read_text()
+        _, left = psutil.wait_procs(workers, timeout=5)
         assert left == []
     finally:
-        if gateway.poll() is None:
-            gateway.kill()
+        for process in psutil.Process(gateway.pid).children() if gateway.poll() is None else workers:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        gateway.kill()

@@ -32,7 +32,7 @@ THREADS_MATTER_SECONDS = 0.005
 """A model whose single row runs shorter is not worth trying on more threads."""
 _AROUND_SECONDS = 0.00025
 """o above, as measured: a tiny model took 276 us of CPU a row in batches of 1 and 37 us in batches of 32
-(`benchmarks/inference`, one instance, 64 callers; two shared cores of AMD EPYC, 2026-11-21)."""
+(docs/adr/0015: one instance, 64 callers; two shared cores of AMD EPYC, 2026-11-21)."""
 _EQUALLY_GOOD = 1.03
 _KEPT_RATE = 0.95
 

@@ -109,6 +109,23 @@ async def test_an_instance_takes_its_next_batch_without_the_event_loop() -> None
     await batcher.close()
 
 
+async def test_closing_waits_for_answers_that_the_event_loop_has_not_heard_of() -> None:
+    ran = threading.Event()
+
+    def run(batch: Sequence[Request]) -> list[Answer]:
+        ran.set()
+        return [Answer(request) for request in batch]
+
+    inbox = Inbox()
+    batcher = Batcher(run, BatchPolicy(2), asyncio.get_running_loop())
+    batcher.submit([make_request(inbox, [[1.0]])])
+    await asyncio.sleep(0)  # it is given to the instance
+    assert ran.wait(5)
+    time.sleep(0.05)  # the instance ends its batch while the loop stands still
+    await batcher.close()
+    assert len(inbox.answers) == 1
+
+
 async def test_an_expired_request_is_answered_on_time_although_the_device_is_busy() -> None:
     gate = threading.Event()
     backend, inbox = FakeBackend(gate), Inbox()
