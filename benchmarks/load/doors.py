@@ -49,12 +49,12 @@ async def open_door(door: Door, port: int, connections: int, model: str) -> Asyn
         return
     async with grpc.aio.insecure_channel(f"{_HOST}:{port}", options=_OPTIONS) as channel:
         if door == "infer":
-            yield _Unary(channel)
+            yield Bounded(_Unary(channel), connections)
             return
         stream = _Stream(channel, model)
         try:
             await stream.open()
-            yield stream
+            yield Bounded(stream, connections)
         finally:
             await stream.close()
 
@@ -125,6 +125,18 @@ class _Pool:
     def close(self) -> None:
         for connection in self._all:
             connection.close()
+
+
+class Bounded:
+    """So many requests under way at a time; who comes beyond waits, as for a connection."""
+
+    def __init__(self, way: Way, most: int) -> None:
+        self._way = way
+        self._turns = asyncio.Semaphore(most)
+
+    async def ask(self, request: bytes) -> bytes:
+        async with self._turns:
+            return await self._way.ask(request)
 
 
 class _Unary:

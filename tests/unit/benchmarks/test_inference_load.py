@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from benchmarks.load.closed_loop import WrongAnswerError
+from benchmarks.load.doors import Bounded
 from benchmarks.load.pace import Load, Order
 from benchmarks.load.questions import AnswerForm, Checker, Questions
 
@@ -107,3 +108,21 @@ async def test_one_wrong_answer_makes_the_measurement_void(rate: float | None) -
     with pytest.raises(ExceptionGroup) as caught:
         await Load(Echo(wrong_after=20), questions()).run(order)
     assert caught.group_contains(WrongAnswerError)
+
+
+async def test_no_more_are_under_way_than_were_asked_for() -> None:
+    class Way:
+        under_way = most = 0
+
+        async def ask(self, request: bytes) -> bytes:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await asyncio.sleep(0)
+            self.under_way -= 1
+            return request
+
+    way = Way()
+    bounded = Bounded(way, 3)
+    asked = [bytes([number]) for number in range(20)]
+    assert await asyncio.gather(*map(bounded.ask, asked)) == asked
+    assert way.most == 3
