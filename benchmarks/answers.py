@@ -31,7 +31,15 @@ def check_answers(port: int, exchanges: Exchanges) -> None:
         if exchanges.cache == "hit":
             _fill_cache(connection, exchanges)
         for exchange in exchanges.exchanges[:_CHECKED]:
-            check_answer(_ask(connection, exchange.request), exchange, exchanges.path, exchanges.cache)
+            response = _ask(connection, exchange.request)
+            check_answer(response, exchange, exchanges.path, exchanges.cache, exchanges.shares)
+
+
+def is_answered(port: int, request: bytes) -> bool:
+    """Whether a server on `port` answers `request` with status 200. Raises OSError where none listens."""
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+        connection.sendall(request)
+        return connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def _fill_cache(connection: socket.socket, exchanges: Exchanges) -> None:
@@ -58,7 +66,11 @@ def _ask(connection: socket.socket, request: bytes) -> Response:
 
 
 def check_answer(
-    response: Response, exchange: Exchange, path: Sequence[str | int], cache: str = "off"
+    response: Response,
+    exchange: Exchange,
+    path: Sequence[str | int],
+    cache: str = "off",
+    shares: Sequence[str | int] | None = None,
 ) -> None:
     """Raises WrongAnswerError saying what is not as the oracle has it."""
     if response.status != 200:
@@ -66,13 +78,25 @@ def check_answer(
     # One after the other, nothing is under way that a request could join.
     if cache != "coalesced" and (response.header("x-cache") or "off") != cache:
         raise WrongAnswerError(f"x-cache was to be {cache}, but says {response.header('x-cache')!r}")
-    answer: Any = orjson.loads(response.body)
-    for key in path[:-1]:
-        answer = answer[key]
-    if answer[path[-1]] != exchange.expected:
-        raise WrongAnswerError(f"{answer[path[-1]]!r}, but the oracle says {exchange.expected!r}")
-    if exchange.probabilities is not None:
-        _compare(answer["probabilities"], exchange.probabilities)
+    whole = orjson.loads(response.body)
+    given = _at(whole, path)
+    if given != exchange.expected:
+        raise WrongAnswerError(f"{given!r}, but the oracle says {exchange.expected!r}")
+    wanted = exchange.probabilities
+    if wanted is not None:
+        found = _at(whole, shares or (*path[:-1], "probabilities"))
+        _compare(dict(zip(wanted, found, strict=False)) if isinstance(found, list) else found, wanted)
+
+
+def _at(answer: Any, path: Sequence[str | int]) -> Any:
+    """What `path` leads to. Raises WrongAnswerError where it leads nowhere."""
+    value = answer
+    try:
+        for key in path:
+            value = value[key]
+    except (LookupError, TypeError) as error:
+        raise WrongAnswerError(f"{error!r} in {answer!r:.300}") from error
+    return value
 
 
 def _compare(given: dict[str, float], wanted: dict[str, float]) -> None:

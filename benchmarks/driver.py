@@ -21,13 +21,12 @@ from benchmarks.servers import (
     CROWDS,
     LIKE_TRIREME,
     TRIREME,
+    Candidate,
     RunningServer,
     ServerError,
-    ServerSpec,
     candidates,
     crowd_of,
     instance_counts,
-    running,
 )
 from benchmarks.window import Window, measure
 from benchmarks.workloads import Workload, ask_oracle
@@ -67,29 +66,84 @@ class Pace:
 class Prepared:
     """A workload's files: repositories, and the requests with their right answers."""
 
-    servers: Mapping[str, Sequence[ServerSpec]]
+    servers: Mapping[str, Sequence[Candidate]]
     files: Mapping[str, Path]
     exchanges: Mapping[str, Exchanges]
+
+
+Prepare = Callable[[Workload, Sequence[str], int, Path], Prepared]
+"""Prepares a workload for the servers named, with about so many payloads, in a folder."""
+
+
+def prepare(workload: Workload, servers: Sequence[str], payloads: int, home: Path) -> Prepared:
+    """The platform in its variants, and the single-file server.
+
+    Raises OSError, ValueError, SpecError or TriremeError where the model cannot be served.
+    """
+    repositories = {
+        count: make_repository(workload.model, home / f"models-{count}", count, cached=workload.cached)
+        for count in instance_counts()
+    }
+    crowds = {crowd_of(repositories[1], name): CROWDS[name] for name in servers if name in CROWDS}
+    for repository, models in crowds.items():
+        make_crowd(workload.model, repository, models)
+    _, oracle = read_pipeline(repositories[1])
+    questions = ask_oracle(workload, oracle, min(payloads, workload.payloads or payloads))
+    tried = candidates(repositories)
+    return arrange({name: tried[name] for name in servers}, questions.of, home)
+
+
+def arrange(
+    servers: Mapping[str, Sequence[Candidate]], exchanges_of: Callable[[str], Exchanges], home: Path
+) -> Prepared:
+    """Writes what each server is asked into `home`."""
+    exchanges = {name: exchanges_of(name) for name in servers}
+    files = {name: home / f"{name}.json" for name in servers}
+    for name, file in files.items():
+        exchanges[name].write(file)
+    return Prepared(servers, files, exchanges)
+
+
+def steps(pace: Pace, workload: Workload, settings: Mapping[str, int]) -> int:
+    """How often a driver tells of a workload, where nothing fails. `settings` are how many each of its
+    servers has."""
+    tried = sum(number for name, number in settings.items() if are_tried(pace, name, number))
+    return 1 + tried + len(settings) * pace.rounds * len(pace.of(workload))
+
+
+def are_tried(pace: Pace, server: str, settings: int) -> bool:
+    """Whether the settings of a server are tried before the rounds."""
+    return pace.trials and settings > 1 and server not in LIKE_TRIREME
 
 
 class Driver:
     """Measures workloads one after the other. `directory` takes repositories, requests and logs."""
 
-    def __init__(self, pace: Pace, directory: Path, environment: Mapping[str, str], tell: Tell) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        directory: Path,
+        environment: Mapping[str, str],
+        tell: Tell,
+        prepare: Prepare = prepare,
+    ) -> None:
         self._pace = pace
         self._directory = directory
         self._environment = environment
         self._tell = tell
+        self._prepare = prepare
 
     def run(self, workload: Workload, servers: Sequence[str], result: WorkloadResult) -> None:
         """Fills `result`, also with what failed."""
+        self._tell(f"{workload.name}: asking the oracle")
         try:
-            prepared = self._prepare(workload, servers)
+            home = self._directory / workload.name
+            prepared = self._prepare(workload, servers, self._pace.payloads, home)
         except (OSError, ValueError, SpecError, TriremeError) as error:
             result.failure = f"{type(error).__name__}: {error}"
             return
         result.servers.update({name: ServerResult() for name in servers})
-        chosen: dict[str, ServerSpec] = {}
+        chosen: dict[str, Candidate] = {}
         for name in servers:
             self._guard(result.servers[name], self._choose, prepared, name, result.servers[name], chosen)
         for number in range(1, self._pace.rounds + 1):
@@ -106,35 +160,14 @@ class Driver:
                         title,
                     )
 
-    def _prepare(self, workload: Workload, servers: Sequence[str]) -> Prepared:
-        home = self._directory / workload.name
-        self._tell(f"{workload.name}: asking the oracle")
-        repositories = {
-            count: make_repository(workload.model, home / f"models-{count}", count, cached=workload.cached)
-            for count in instance_counts()
-        }
-        crowds = {crowd_of(repositories[1], name): CROWDS[name] for name in servers if name in CROWDS}
-        for repository, models in crowds.items():
-            make_crowd(workload.model, repository, models)
-        _, oracle = read_pipeline(repositories[1])
-        payloads = min(self._pace.payloads, workload.payloads or self._pace.payloads)
-        questions = ask_oracle(workload, oracle, payloads)
-        exchanges, files = {}, {}
-        for name in servers:
-            exchanges[name] = questions.of(name)
-            files[name] = home / f"{name}.json"
-            exchanges[name].write(files[name])
-        tried = candidates(repositories)
-        return Prepared({name: tried[name] for name in servers}, files, exchanges)
-
     def _choose(
-        self, prepared: Prepared, name: str, result: ServerResult, chosen: dict[str, ServerSpec]
+        self, prepared: Prepared, name: str, result: ServerResult, chosen: dict[str, Candidate]
     ) -> None:
         """The setting that answers most requests at the most connections, or the one `trireme` has."""
         specs = prepared.servers[name]
         if name in LIKE_TRIREME and TRIREME in chosen:
             specs = [spec for spec in specs if spec.setting == chosen[TRIREME].setting]
-        for spec in specs if len(specs) > 1 and name in self.tried() else ():
+        for spec in specs if are_tried(self._pace, name, len(specs)) else ():
             self._tell(f"{name}: trying {spec.setting}")
             with self._started(prepared, spec) as server:
                 sample = measure(prepared.files[name], server, BUSIEST, _TRIAL)
@@ -143,14 +176,8 @@ class Driver:
         result.setting = best.setting
         chosen[name] = best
 
-    def tried(self) -> dict[str, int]:
-        """Servers whose settings are tried first, and how many each has."""
-        paths = dict.fromkeys(instance_counts(), Path())
-        counts = {name: len(specs) for name, specs in candidates(paths).items() if name not in LIKE_TRIREME}
-        return {name: count for name, count in counts.items() if count > 1} if self._pace.trials else {}
-
     def _round(
-        self, workload: Workload, prepared: Prepared, spec: ServerSpec, result: ServerResult, title: str
+        self, workload: Workload, prepared: Prepared, spec: Candidate, result: ServerResult, title: str
     ) -> None:
         with self._started(prepared, spec) as server:
             for connections in self._pace.of(workload):
@@ -159,9 +186,9 @@ class Driver:
                 result.add(connections, sample)
 
     @contextmanager
-    def _started(self, prepared: Prepared, spec: ServerSpec) -> Iterator[RunningServer]:
+    def _started(self, prepared: Prepared, spec: Candidate) -> Iterator[RunningServer]:
         """The server alone on the machine, its answers checked against the oracle's."""
-        with running(spec, self._environment, self._directory / f"{spec.name}.log") as server:
+        with spec.running(self._environment, self._directory / f"{spec.name}.log") as server:
             check_answers(server.port, prepared.exchanges[spec.name])
             yield server
 

@@ -30,9 +30,12 @@ class Exchanges:
     cache: str = "off"
     """What `x-cache` must say where the server has one: `off`, `hit`, `miss`, or `coalesced` for requests
     that stand several times in a row."""
+    shares: tuple[str | int, ...] | None = None
+    """Keys that lead to a list of the probabilities, in the oracle's order; None is an object of them,
+    `probabilities`, beside the value that is checked."""
 
     def write(self, file: Path) -> None:
-        """As JSON; probabilities stay behind, the load generator does not compare them."""
+        """As JSON; probabilities and their place stay behind: the load generator does not compare them."""
         requests = [b64encode(exchange.request).decode() for exchange in self.exchanges]
         expected = [exchange.expected for exchange in self.exchanges]
         content = {"path": self.path, "cache": self.cache, "requests": requests, "expected": expected}

@@ -74,7 +74,23 @@ def _start(results: Results) -> Spread | None:
     return Spread.of(results.start.seconds) if results.start is not None and results.start.seconds else None
 
 
+_P1 = {
+    "litserve": 6.0,
+    "bentoml": 8.0,
+    "mlserver": 5.0,
+    "ray": 20.0,
+    "pytriton": 2.0,
+    SINGLE_FILE: 1.5,
+    "mosec": 0.33,
+}
+"""Least requests a second of ours, in those of each server of the workload `peers`."""
+
+
 GOALS = (
+    *(
+        Goal(f"P1: requests/s at 64 at least {bound:g} x {name}", bound, _rates("peers", TRIREME, name))
+        for name, bound in _P1.items()
+    ),
     Goal(
         "P1, this peer: trivial, requests/s at 64 at least 1.5 x single-file",
         1.5,

@@ -14,7 +14,7 @@ from benchmarks.load.process_tree import ProcessesChangedError, read_pss
 from benchmarks.peers.single_file import read_pipeline
 from benchmarks.repository import make_repository
 from benchmarks.results import MemoryResult
-from benchmarks.servers import TRIREME, RunningServer, ServerError, platform, running
+from benchmarks.servers import TRIREME, RunningServer, ServerError, platform
 from benchmarks.window import Window, measure
 from benchmarks.workloads import ROOT, WORKLOADS, Workload, ask_oracle
 from trireme_cli.loadtest.http import ProtocolError
@@ -67,7 +67,7 @@ def _measure(
         make_repository(specification.parent, home / "models")
     # Redis is there, because `trireme up` starts one.
     spec = platform(TRIREME, home / "models", 1, redis="embedded")
-    with running(spec, environment, home / "log") as server:
+    with spec.running(environment, home / "log") as server:
         for exchanges, _ in asked.values():
             check_answers(server.port, exchanges)
         time.sleep(_SETTLE_SECONDS)

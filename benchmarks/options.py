@@ -37,24 +37,37 @@ def read_options(arguments: Sequence[str]) -> Options:
     if not cases:
         names = [*(workload.name for workload in WORKLOADS), MEMORY, START, *SERVERS]
         parser.error(f"--case: choose from {', '.join(names)}")
-    rounds = given.rounds or (1 if given.quick else 3)
-    seconds = given.seconds or (0.5 if given.quick else 2.0)
-    if rounds < 1 or seconds <= 0:
-        parser.error("--rounds and --seconds must be positive")
-    pace = Pace(rounds, seconds, 1.0, 2048)
-    if given.quick:
-        pace = Pace(rounds, seconds, 0.3, 128, levels=(1, BUSIEST), trials=False)
-    command = shlex.join(["python", "-m", "benchmarks", *arguments])
+    pace = choose_pace(parser, given)
+    command = shlex.join([*parser.prog.split(), *arguments])
     return Options(pace, cases, given.json, given.write, command, 500 if given.quick else 10_000)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measures the platform beside its peers on this machine."
-    )
+def choose_pace(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Pace:
+    """What the options of `parser_of` say; ends as `read_options` does."""
+    rounds = 1 if given.quick else 3
+    rounds = rounds if given.rounds is None else given.rounds
+    seconds = 0.5 if given.quick else 2.0
+    seconds = seconds if given.seconds is None else given.seconds
+    if rounds < 1 or seconds <= 0:
+        parser.error("--rounds and --seconds must be positive")
+    if given.quick:
+        return Pace(rounds, seconds, 0.3, 128, levels=(1, BUSIEST), trials=False)
+    return Pace(rounds, seconds, 1.0, 2048)
+
+
+def parser_of(program: str, description: str) -> argparse.ArgumentParser:
+    """The options that every benchmark of whole requests has."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("--quick", action="store_true", help="one short round: a trial, no figures")
     parser.add_argument("--rounds", type=int, help="rounds, each visits every server (default 3)")
     parser.add_argument("--seconds", type=float, help="of every measurement (default 2)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
+    return parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = parser_of("python -m benchmarks", "Measures the platform beside its peers on this machine.")
     parser.add_argument(
         "--case",
         action="append",
@@ -62,8 +75,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a workload, a server, or WORKLOAD/SERVER; may be given again (default: all)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
-    parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     return parser
 
 

@@ -1,15 +1,30 @@
-"""The marked section of benchmarks/README.md, which `--write` replaces."""
+"""The marked sections of benchmarks/README.md, which `--write` replaces."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import Table, tables
 from benchmarks.results import Results, WorkloadResult
 
 README = Path(__file__).resolve().parent / "README.md"
-BEGIN = "<!-- figures: written by `python -m benchmarks --write`, not by hand -->"
-END = "<!-- end of figures -->"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The lines between which a section stands."""
+
+    begin: str
+    end: str
+
+
+FIGURES = Marks(
+    "<!-- figures: written by `python -m benchmarks --write`, not by hand -->", "<!-- end of figures -->"
+)
+PEERS = Marks(
+    "<!-- peers: written by `python -m benchmarks.peers --write`, not by hand -->", "<!-- end of peers -->"
+)
 
 
 class ReadmeError(Exception):
@@ -50,15 +65,16 @@ def _escape(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
-def replace_section(page: str, section: str) -> str:
+def replace_section(page: str, section: str, marks: Marks) -> str:
     """`page` with `section` between the marks. Raises ReadmeError where the marks are not one pair."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ReadmeError(f"one line {BEGIN!r} and after it one line {END!r} are expected")
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{section}\n\n{END}{after}"
+    begin, end = marks.begin, marks.end
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise ReadmeError(f"one line {begin!r} and after it one line {end!r} are expected")
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n\n{section}\n\n{end}{after}"
 
 
-def write(path: Path, results: Results) -> None:
-    """Replaces the section of the page at `path`. Raises ReadmeError, OSError."""
-    path.write_text(replace_section(path.read_text("utf-8"), render(results)), "utf-8")
+def write(path: Path, results: Results, marks: Marks) -> None:
+    """Replaces a section of the page at `path`. Raises ReadmeError, OSError."""
+    path.write_text(replace_section(path.read_text("utf-8"), render(results), marks), "utf-8")

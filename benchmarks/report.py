@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 
 from benchmarks.figures import Spread
 from benchmarks.goals import GOALS
+from benchmarks.peers.environments import PINS
 from benchmarks.results import MemoryResult, Results, ServerResult, WorkloadResult
 from benchmarks.servers import (
     ANCHOR,
@@ -31,6 +32,7 @@ from benchmarks.servers import (
 
 _PAIRS = (
     (TRIREME, SINGLE_FILE),
+    *((TRIREME, framework) for framework in PINS),
     (TRIREME, ANCHOR),
     (SINGLE_FILE, ANCHOR),
     (TRIREME, UNCOALESCED),

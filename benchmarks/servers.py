@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import orjson
+
+from benchmarks.peers.catalog import TUNED
 
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 45.0
@@ -26,21 +29,53 @@ class ServerError(Exception):
 
 
 @dataclass(frozen=True)
+class RunningServer:
+    """`pid` is the root of its process tree."""
+
+    pid: int
+    port: int
+
+
+class Candidate(Protocol):
+    """One server at one of the settings that are tried for it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def setting(self) -> str: ...
+
+    def running(self, environment: Mapping[str, str], log: Path) -> AbstractContextManager[RunningServer]:
+        """The server from its readiness until the end of the block. Raises ServerError."""
+
+
+@dataclass(frozen=True)
 class ServerSpec:
-    """One server at one setting. The command prints a line of JSON with `http` when it is ready."""
+    """A server whose command prints a line of JSON with `http` when it is ready."""
 
     name: str
     setting: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class RunningServer:
-    """`pid` is the root of its process tree."""
-
-    pid: int
-    port: int
+    @contextmanager
+    def running(self, environment: Mapping[str, str], log: Path) -> Iterator[RunningServer]:
+        """The server from its readiness until the end of the block. Raises ServerError."""
+        with log.open("ab") as errors:
+            process = subprocess.Popen(
+                self.command,
+                env={**environment, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+            try:
+                yield RunningServer(process.pid, _wait_until_ready(process, log))
+                if process.poll() is not None:
+                    raise ServerError(f"{self.name} ended by itself, {process.returncode}: {_tail(log)}")
+            finally:
+                _stop(process)
 
 
 ANCHOR, SINGLE_FILE, TRIREME = "anchor", "single-file", "trireme"
@@ -67,8 +102,8 @@ def candidates(repositories: Mapping[int, Path]) -> dict[str, list[ServerSpec]]:
     forgetful = {"TRIREME_GATEWAY_CACHE_MEMORY_BYTES": "4096"}
     constant = _module("benchmarks.peers.in_process", "--models", str(repositories[1]), "--answers=constant")
     return {
-        ANCHOR: [ServerSpec(ANCHOR, "", _module("benchmarks.peers.anchor"))],
-        SINGLE_FILE: [_single_file(repositories[1], threads) for threads in _THREADS],
+        ANCHOR: [anchor()],
+        SINGLE_FILE: single_file(repositories[1]),
         TRIREME: [platform(TRIREME, repositories[number], number) for number in _INSTANCES],
         UNCOALESCED: [
             platform(UNCOALESCED, repositories[number], number, environment=uncoalesced)
@@ -86,6 +121,19 @@ def candidates(repositories: Mapping[int, Path]) -> dict[str, list[ServerSpec]]:
     }
 
 
+def anchor() -> ServerSpec:
+    """Raw ASGI, which has nothing to set."""
+    return ServerSpec(ANCHOR, "", _module("benchmarks.peers.anchor"))
+
+
+def single_file(repository: Path) -> list[ServerSpec]:
+    """One FastAPI file with every number of threads that is tried."""
+    command = _module("benchmarks.peers.single_file", "--models", str(repository), "--threads")
+    return [
+        ServerSpec(SINGLE_FILE, _counted(threads, "thread"), (*command, str(threads))) for threads in _THREADS
+    ]
+
+
 def crowd_of(repository: Path, server: str) -> Path:
     """The repository of a server whose growth is measured, beside that of one model."""
     return repository.parent / f"crowd-of-{CROWDS[server]}"
@@ -99,6 +147,12 @@ def _crowd(name: str, repository: Path) -> ServerSpec:
     return replace(spec, command=(*spec.command, "--replicas", f"inference={_REPLICAS}"))
 
 
+def settings_tried(servers: Sequence[str]) -> dict[str, int]:
+    """How many settings `candidates` has of each."""
+    every = candidates(dict.fromkeys(instance_counts(), Path()))
+    return {name: len(every[name]) for name in servers}
+
+
 def instance_counts() -> tuple[int, ...]:
     """Numbers of instances that `candidates` wants repositories for."""
     return _INSTANCES
@@ -107,27 +161,24 @@ def instance_counts() -> tuple[int, ...]:
 def platform(
     name: str,
     repository: Path,
-    instances: int,
+    instances: int | None = None,
     *,
     redis: str = "off",
     environment: Mapping[str, str] | None = None,
 ) -> ServerSpec:
-    """`trireme up`. `instances` is what the repository's models say."""
+    """`trireme up`. `instances` is what the repository's models say; None where they say nothing, and the
+    platform is left to tune itself."""
     ports = ("--http-port", "0", "--grpc-port", "0")
     command = _module("trireme_cli", "up", "--models", str(repository), *ports, "--redis", redis, "--json")
-    return ServerSpec(
-        name, _counted(instances, "instance"), command, {**_threads(instances), **(environment or {})}
-    )
+    if instances is None:
+        return ServerSpec(name, str(TUNED), command, dict(environment or {}))
+    variables = {**_threads(instances), **(environment or {})}
+    return ServerSpec(name, _counted(instances, "instance"), command, variables)
 
 
 def _in_process(repository: Path, instances: int) -> ServerSpec:
     command = _module("benchmarks.peers.in_process", "--models", str(repository))
     return ServerSpec(IN_PROCESS, _counted(instances, "instance"), command, _threads(instances))
-
-
-def _single_file(repository: Path, threads: int) -> ServerSpec:
-    command = _module("benchmarks.peers.single_file", "--models", str(repository), "--threads", str(threads))
-    return ServerSpec(SINGLE_FILE, _counted(threads, "thread"), command)
 
 
 def _threads(instances: int) -> dict[str, str]:
@@ -141,26 +192,6 @@ def _counted(number: int, thing: str) -> str:
 
 def _module(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", *arguments)
-
-
-@contextmanager
-def running(spec: ServerSpec, environment: Mapping[str, str], log: Path) -> Iterator[RunningServer]:
-    """The server from its readiness until the end of the block. Raises ServerError."""
-    with log.open("ab") as errors:
-        process = subprocess.Popen(
-            spec.command,
-            env={**environment, **spec.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        )
-        try:
-            yield RunningServer(process.pid, _wait_until_ready(process, log))
-            if process.poll() is not None:
-                raise ServerError(f"{spec.name} ended by itself, {process.returncode}: {_tail(log)}")
-        finally:
-            _stop(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> int:

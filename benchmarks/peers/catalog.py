@@ -52,6 +52,13 @@ def settings() -> list[Setting]:
     return list(dict.fromkeys(tried))
 
 
+def text_settings() -> list[Setting]:
+    """The same for texts through the trivial model, which small batches only make dearer: larger ones."""
+    number = cores()
+    tried = [Setting(number, 1, 32), Setting(1, number, 32), Setting(number, 1, 64)]
+    return list(dict.fromkeys(tried))
+
+
 @dataclass(frozen=True)
 class TensorItem:
     """One item of a model: names, datatypes and shapes (batch dimension 1 first) with raw bytes."""
@@ -85,6 +92,8 @@ class Peer:
     texts: Callable[[str, str], bytes]
     label: tuple[str | int, ...]
     """Where the label stands in an answer to a text."""
+    shares: tuple[str | int, ...] | None = None
+    """Where the list of probabilities stands; None is an object of them beside the label."""
     own_python: bool = False
 
     def python(self) -> Path:
@@ -176,6 +185,7 @@ def _bentoml(element: str) -> bytes:
 
 _RESULT: tuple[str | int, ...] = ("results", 0, "label")
 _OUTPUT: tuple[str | int, ...] = ("outputs", 0, "data")
+_SHARES: tuple[str | int, ...] = ("outputs", 1, "data")
 PEERS: Sequence[Peer] = (
     Peer("mosec", "mosec_server", _raw("/inference"), _raw_text("/inference"), _RESULT),
     # JSON by another name: with its own, FastAPI would parse what LitServe's worker is to parse.
@@ -195,6 +205,7 @@ PEERS: Sequence[Peer] = (
         ),
         lambda model, text: _bytes_v2("body", text, model),
         (*_OUTPUT, 0),
+        _SHARES,
     ),
     Peer("ray", "ray_server", _raw("/"), _raw_text("/"), _RESULT),
     Peer(
@@ -203,6 +214,7 @@ PEERS: Sequence[Peer] = (
         lambda model, item: binary_v2(f"/v2/models/{model}/infer", item),
         lambda model, text: _bytes_v2("text", text, model),
         (*_OUTPUT, 0),
+        _SHARES,
     ),
     Peer(
         SINGLE_FILE, "single_file_server", _raw("/predict"), _raw_text("/predict"), _RESULT, own_python=True

@@ -42,6 +42,12 @@ PINS: dict[str, tuple[str, ...]] = {
 """The frameworks, with the packages that each needs."""
 
 
+def versions(names: Sequence[str]) -> dict[str, str]:
+    """Packages and versions of the frameworks among `names`."""
+    pins = [pin.partition("==") for name, (pin, *_) in PINS.items() if name in names]
+    return {package: number for package, _, number in pins}
+
+
 class PeerMissingError(Exception):
     """A framework is not installed here; the message says why."""
 

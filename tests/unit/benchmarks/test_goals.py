@@ -58,6 +58,25 @@ def test_every_goal_is_judged_by_its_own_figure() -> None:
     ]
 
 
+def test_p1_has_a_line_for_every_peer() -> None:
+    rates = {"litserve": 340, "bentoml": 240, "mlserver": 390, "ray": 100, "pytriton": 1000, "mosec": 6000}
+    servers = {name: server(rate, 9.0) for name, rate in rates.items()}
+    servers |= {"trireme": server(2000, 2.0), "single-file": server(1400, 1.0)}
+    results = Results("", MACHINE, 1, 2.0, [WorkloadResult("peers", "", servers)])
+    rows = {words.rpartition(" ")[2]: said for words, *said in table(results, "Goals")}
+    assert rows == {
+        "litserve": ["NO", "5.88"],
+        "bentoml": ["yes", "8.33"],
+        "mlserver": ["yes", "5.13"],
+        "ray": ["yes", "20.00"],
+        "pytriton": ["yes", "2.00"],
+        "single-file": ["NO", "1.43"],
+        "mosec": ["yes", "0.33"],
+    }
+    ratios = [row[1] for row in table(results, "Medians of the ratios") if row[2] == "64"]
+    assert sorted(ratios) == sorted(f"trireme / {name}" for name in servers if name != "trireme")
+
+
 def test_what_was_not_measured_has_no_row() -> None:
     empty = Results("python -m benchmarks", MACHINE, 1, 2.0)
     assert table(empty, "Goals") == ()

@@ -10,6 +10,7 @@ from benchmarks.machine import Machine
 from benchmarks.report import tables
 from benchmarks.results import Results, ServerResult, WorkloadResult
 
+BEGIN, END = readme.FIGURES.begin, readme.FIGURES.end
 MACHINE = Machine("2026-01-02 03:04 UTC", "Some CPU", 2, "6.1", "3.11.7", {"uvicorn": "1"}, 0.25, {})
 
 
@@ -30,35 +31,39 @@ def results() -> Results:
 
 
 def test_the_section_between_the_marks_is_replaced_and_nothing_else() -> None:
-    page = f"# Title\n\n{readme.BEGIN}\nold\n{readme.END}\n\nafter\n"
-    once = readme.replace_section(page, "new")
-    assert once == f"# Title\n\n{readme.BEGIN}\n\nnew\n\n{readme.END}\n\nafter\n"
-    assert readme.replace_section(once, "new") == once
+    page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n"
+    once = readme.replace_section(page, "new", readme.FIGURES)
+    assert once == f"# Title\n\n{BEGIN}\n\nnew\n\n{END}\n\nafter\n"
+    assert readme.replace_section(once, "new", readme.FIGURES) == once
 
 
 @pytest.mark.parametrize(
     "page",
     [
         "no marks",
-        readme.BEGIN,
-        readme.END + readme.BEGIN,
-        readme.BEGIN * 2 + readme.END,
-        readme.BEGIN + readme.END * 2,
+        BEGIN,
+        END + BEGIN,
+        BEGIN * 2 + END,
+        BEGIN + END * 2,
     ],
 )
 def test_marks_that_are_not_one_pair_are_refused(page: str) -> None:
     with pytest.raises(readme.ReadmeError):
-        readme.replace_section(page, "new")
+        readme.replace_section(page, "new", readme.FIGURES)
 
 
-def test_the_page_that_ships_can_be_written() -> None:
-    assert "figures" in readme.replace_section(readme.README.read_text("utf-8"), "figures")
+def test_every_section_of_the_page_that_ships_can_be_written_alone() -> None:
+    page = readme.README.read_text("utf-8")
+    both = readme.replace_section(page, "these are figures", readme.FIGURES)
+    both = readme.replace_section(both, "these are peers", readme.PEERS)
+    assert "these are figures" in both
+    assert "these are peers" in both
 
 
 def test_figures_stand_beside_command_machine_and_date(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
-    page.write_text(f"{readme.BEGIN}\n{readme.END}\n")
-    readme.write(page, results())
+    page.write_text(f"{BEGIN}\n{END}\n")
+    readme.write(page, results(), readme.FIGURES)
     text = page.read_text()
     for words in ("`python -m benchmarks --write`", "2026-01-02 03:04 UTC", "2 cores of Some CPU", "0.25"):
         assert words in text

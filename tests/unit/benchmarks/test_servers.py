@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from benchmarks.answers import check_answers
-from benchmarks.driver import Driver, Pace
+from benchmarks.driver import Driver, Pace, steps
 from benchmarks.load.process_tree import read_pss
 from benchmarks.peers.single_file import read_pipeline
 from benchmarks.repository import make_repository
 from benchmarks.results import WorkloadResult
-from benchmarks.servers import ServerError, ServerSpec, candidates, running
+from benchmarks.servers import ServerError, ServerSpec, candidates, platform, settings_tried
 from benchmarks.workloads import WORKLOADS, Workload, ask_oracle
 
 DIGITS = next(workload for workload in WORKLOADS if workload.name == "digits")
@@ -29,7 +30,7 @@ def test_both_peers_answer_as_the_oracle_does_and_end(workload: Workload, tmp_pa
     servers = candidates({1: repository, 2: repository})
     for name in ("anchor", "single-file"):
         exchanges = questions.of(name)
-        with running(servers[name][0], os.environ, tmp_path / "log") as server:
+        with servers[name][0].running(os.environ, tmp_path / "log") as server:
             check_answers(server.port, exchanges)
         assert not psutil.pid_exists(server.pid)
 
@@ -45,7 +46,7 @@ def test_the_gateway_without_hops_answers_as_the_oracle_does(
     repository = make_repository(workload.model, tmp_path / "models", 1, cached=workload.cached)
     questions = ask_oracle(workload, read_pipeline(repository)[1], 8)
     (spec, *_) = candidates({1: repository, 2: repository})[server]
-    with running(spec, os.environ, tmp_path / "log") as process:
+    with spec.running(os.environ, tmp_path / "log") as process:
         check_answers(process.port, questions.of(server))
         memory = read_pss(process.pid)
         assert memory
@@ -66,6 +67,19 @@ def test_what_differs_from_the_platform_is_said_in_one_place() -> None:
     assert [spec.setting for spec in servers["trireme-in-process"]] == ["1 instance", "2 instances"]
 
 
+def test_a_platform_of_which_nothing_is_said_tunes_itself() -> None:
+    spec = platform("trireme", Path("one"))
+    assert spec.setting == "as it tunes itself"
+    assert spec.environment == {}
+
+
+def test_settings_that_are_tried_are_steps_of_their_own() -> None:
+    pace = Pace(rounds=2, seconds=0.2, warm_up_seconds=0.1, payloads=64, levels=(1, 64))
+    settings = settings_tried(["anchor", "single-file", "trireme", "trireme-in-process"])
+    assert steps(pace, WORKLOADS[0], settings) == 1 + 3 + 2 + 4 * 2 * 2
+    assert steps(replace(pace, trials=False), WORKLOADS[0], settings) == 1 + 4 * 2 * 2
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -77,7 +91,7 @@ def test_a_server_that_ends_is_told_with_its_last_words(code: str, message: str,
     spec = ServerSpec("broken", "", (sys.executable, "-c", code))
     with (
         pytest.raises(ServerError, match=message),
-        running(spec, os.environ, tmp_path / "log") as server,
+        spec.running(os.environ, tmp_path / "log") as server,
     ):
         psutil.Process(server.pid).wait()
 
@@ -92,7 +106,7 @@ def test_a_round_from_oracle_to_sample(tmp_path: Path) -> None:
     assert anchor.failure == ""
     assert {level: len(samples) for level, samples in anchor.samples.items()} == {1: 1, 16: 1}
     assert list(anchor.programs(16)) == ["anchor"]
-    assert len(told) == 3
+    assert len(told) == steps(pace, WORKLOADS[0], settings_tried(["anchor"])) == 3
 
 
 def test_a_model_that_is_missing_fails_its_workload_only(tmp_path: Path) -> None:

@@ -124,6 +124,32 @@ def test_a_wrong_answer_is_refused(given: Response, message: str) -> None:
         check_answer(given, ASKED, ("results", 0, "label"))
 
 
+SHARES = ("outputs", 1, "data")
+
+
+def listed(*shares: float) -> Response:
+    """An answer in the v2 protocol."""
+    outputs = [{"data": ["a"]}, {"data": shares}]
+    return Response(200, b"HTTP/1.1 200 OK\r\n", orjson.dumps({"outputs": outputs}))
+
+
+def test_probabilities_may_be_a_list_in_the_oracles_order() -> None:
+    check_answer(listed(0.75, 0.25), ASKED, ("outputs", 0, "data", 0), shares=SHARES)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (listed(0.25, 0.75), "a: 0.25"),
+        (listed(0.75), "labels"),
+        (Response(200, b"", b'{"outputs": []}'), "IndexError"),
+    ],
+)
+def test_a_wrong_list_of_probabilities_is_refused(given: Response, message: str) -> None:
+    with pytest.raises(WrongAnswerError, match=message):
+        check_answer(given, ASKED, ("outputs", 0, "data", 0), shares=SHARES)
+
+
 def test_an_answer_must_come_from_the_cache_where_it_is_to() -> None:
     answer: dict[str, object] = {"label": "a", "probabilities": {"a": 0.75, "b": 0.25}}
     hit = b"HTTP/1.1 200 OK\r\nx-cache: hit\r\n"
