@@ -7,6 +7,7 @@ import sysconfig
 from typing import Any
 
 import numpy as np
+from geventhttpclient.response import HTTPConnectionClosed
 from pytriton.decorators import batch
 from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
@@ -63,14 +64,15 @@ def main() -> None:
         try:
             serve(setup, works)
             return
-        except InferenceServerException:
+        except (InferenceServerException, HTTPConnectionClosed):
             # Triton's backend has one second, fixed, to reach this process: too little on a busy machine.
             if not attempts_left:
                 raise
 
 
 def serve(setup: Setup, works: list[TensorWork]) -> None:
-    """Serves until SIGTERM. Raises InferenceServerException where Triton could not load the model."""
+    """Serves until SIGTERM. Raises InferenceServerException or HTTPConnectionClosed where Triton could not
+    load the model."""
     inputs, outputs = forms(setup, works[0])
     ports = {"http_port": setup.port, "grpc_port": setup.grpc_port, "metrics_port": setup.metrics_port}
     config = TritonConfig(http_address="127.0.0.1", grpc_address="127.0.0.1", log_verbose=0, **ports)

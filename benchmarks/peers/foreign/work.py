@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+import orjson
 
 Array = npt.NDArray[Any]
 Mode = Literal["tensors", "texts"]
@@ -139,7 +140,7 @@ class TextWork(TensorWork):
         self._after = build_chain(spec.task, after, assets)
 
     def decode(self, body: bytes) -> Item:
-        (text,) = json.loads(body)["texts"]
+        (text,) = orjson.loads(body)["texts"]
         return self.item(text)
 
     def item(self, text: str) -> Item:
@@ -160,7 +161,7 @@ class TextWork(TensorWork):
 
     def encode(self, item: Item, row: Array) -> bytes:
         content = {"results": [self.answer(item, row)], "model": self._name, "version": "1"}
-        return json.dumps(content, ensure_ascii=False).encode()
+        return orjson.dumps(content)
 
 
 def open_work(setup: Setup) -> TensorWork:
