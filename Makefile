@@ -101,7 +101,7 @@ GATEWAY_CASES := trivial cache duplicates forms growth start
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/test.stamp ## Measures what the gateway costs, beside its peers; ARGS="--quick" for a short run
 	@$(BIN)/python -m benchmarks $(addprefix --case ,$(GATEWAY_CASES)) $(ARGS)
-	@$(BIN)/python -m benchmarks.inference --models trivial $(filter --quick,$(ARGS))
+	@$(BIN)/python -m benchmarks.peers $(filter --quick --write,$(ARGS))
 
 .PHONY: bench-peers-install
 bench-peers-install: $(VENV)/bin/python ## Makes an environment for each serving framework measured beside ours; ARGS="mosec ray" for some
