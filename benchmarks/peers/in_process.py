@@ -28,7 +28,8 @@ from trireme_gateway.cache.metrics import PrometheusCacheEvents
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Catalog, Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.draining import Draining
-from trireme_gateway.http_server import HttpServer, listen
+from trireme_gateway.http_server import HttpServer
+from trireme_gateway.listening import listen
 from trireme_gateway.metrics import PrometheusObserver
 from trireme_gateway.middleware import AccessLog
 from trireme_gateway.pipeline import Outcome, Pipeline

@@ -18,12 +18,12 @@ from trireme_gateway.foreign_models import versions_in
 from trireme_gateway.holding.bootstrap import build_holding
 from trireme_gateway.holding.holding import Holding
 from trireme_gateway.hop.endpoint import Connect
-from trireme_gateway.hop.oip.connection import by_calls
 from trireme_gateway.hop.oip.ports import Wanted
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
 from trireme_gateway.hop.stream import by_stream
+from trireme_gateway.listening import is_exposed
 from trireme_gateway.metrics import PrometheusHopObserver, PrometheusObserver
 from trireme_gateway.model_overrides import OverrideFiles
 from trireme_gateway.open_cache import open_cache, redis_access
@@ -48,23 +48,6 @@ _MAX_MESSAGE_ITEMS = 64
 # Messages of one model that may be under way to an endpoint before others gather. Inference takes
 # more, because several instances work side by side and the batcher there sees only what was sent.
 _MESSAGES_IN_FLIGHT = {PREPROCESS: 1, INFERENCE: 2, POSTPROCESS: 1}
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-def _is_exposed(settings: GatewaySettings) -> bool:
-    """Whether others than this machine's own processes reach the gateway."""
-    return settings.host not in LOOPBACK and not settings.host.startswith("127.")
-
-
-def check_exposure(settings: GatewaySettings) -> None:
-    """Raises SettingsError where strangers could reach the gateway and nobody said that they may."""
-    if _is_exposed(settings) and not settings.allow_anonymous:
-        raise SettingsError(
-            f"refusing to listen on {settings.host} without authentication: set "
-            "TRIREME_GATEWAY_HOST=127.0.0.1, or say TRIREME_GATEWAY_ALLOW_ANONYMOUS=true if anyone who "
-            "can reach it may use it"
-        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +111,7 @@ def _overridden_dir(settings: GatewaySettings) -> Path | None:
     ours = settings.inference_protocol == "trireme"
     allowed = settings.model_overrides
     if allowed is None:
-        allowed = not _is_exposed(settings)
+        allowed = not is_exposed(settings)
     return settings.models_dir if allowed and ours else None
 
 
@@ -189,6 +172,9 @@ def _client(
     observer = PrometheusHopObserver(stage)
     connect: Connect = by_stream(stage, method, pending, observer)
     if stage == INFERENCE and settings.inference_protocol == "oip":
+        # Here, because only a gateway of a foreign server loads what speaks to one.
+        from trireme_gateway.hop.oip.connection import by_calls
+
         connect = by_calls(stage, wanted, observer)
     return StageClient(
         stage, connect, addresses, on_change=rebuild, policy=policy, observer=observer, urgent=urgent

@@ -10,19 +10,8 @@ from collections.abc import Generator
 import uvicorn
 from starlette.types import ASGIApp
 
-from trireme_common.errors import SettingsError
 from trireme_gateway.http_protocol import BoundedHttpProtocol
-
-_BACKLOG = 2048
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises SettingsError where the port is in use or the address is not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+from trireme_gateway.listening import BACKLOG
 
 
 class HttpServer(uvicorn.Server):
@@ -39,7 +28,7 @@ class HttpServer(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
         )

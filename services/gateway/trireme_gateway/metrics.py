@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric, generate_latest
 from prometheus_client.samples import Sample
 
-from trireme_common.metrics import SECONDS_BUCKETS, QuickHistogram
+from trireme_common.quick_histogram import SECONDS_BUCKETS, QuickHistogram
 from trireme_gateway.catalog import STAGES
 from trireme_gateway.process_metrics import shared_registry
 

@@ -21,8 +21,7 @@ from contextlib import suppress
 import structlog
 from prometheus_client import multiprocess
 
-from trireme_common.errors import SettingsError
-from trireme_common.stage_stream import cancel_and_wait
+from trireme_gateway.listening import reserve_grpc_port
 from trireme_gateway.process_metrics import shared_registry
 from trireme_gateway.scaling.server import serve_metrics
 from trireme_gateway.settings import GatewaySettings
@@ -37,24 +36,6 @@ _CACHE_SECRET = "TRIREME_GATEWAY_CACHE_SECRET"
 _METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 _BACKOFF_SECONDS = (0.1, 5.0)
 _READY_SECONDS = 30.0
-
-
-def reserve_grpc_port(host: str, port: int) -> socket.socket:
-    """Holds a port that every worker will share by SO_REUSEPORT; never listens itself."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    reserved = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # First alone, to learn whether someone else has it; a shared bind would join silently.
-        with socket.socket(family, socket.SOCK_STREAM) as alone:
-            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind((host, port))
-            port = alone.getsockname()[1]
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind((host, port))
-    except OSError as error:
-        reserved.close()
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return reserved
 
 
 async def supervise(settings: GatewaySettings, http_socket: socket.socket, stop: asyncio.Event) -> None:
@@ -77,7 +58,9 @@ async def supervise(settings: GatewaySettings, http_socket: socket.socket, stop:
         try:
             await asyncio.gather(*(slot.run() for slot in slots))
         finally:
-            await cancel_and_wait(replacing)
+            replacing.cancel()
+            with suppress(asyncio.CancelledError):
+                await replacing
     finally:
         reserved.close()
         http_socket.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from trireme_common.metrics import SECONDS_BUCKETS
+from trireme_common.quick_histogram import SECONDS_BUCKETS
 
 _LABELS = ["model", "version"]
 

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric, UntypedMetricFamil
 from prometheus_client.registry import Collector
 
 from trireme_common.errors import Code
-from trireme_common.metrics import SECONDS_BUCKETS, QuickHistogram
+from trireme_common.quick_histogram import SECONDS_BUCKETS, QuickHistogram
 from trireme_inference.batch_policy import CloseReason
 from trireme_inference.observer import BatchReport, Observer, Served
 from trireme_inference.statistics import Statistics, VersionStatistics

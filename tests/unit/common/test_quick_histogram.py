@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from trireme_common.metrics import QuickHistogram
+from trireme_common.quick_histogram import QuickHistogram
 
 AMOUNTS = (0.0, 0.05, 0.1, 0.10001, 0.5, 1.0, 2.0, 1e9, float("inf"))
 

@@ -8,7 +8,8 @@ import pytest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from trireme_gateway.http_server import HttpServer, listen
+from trireme_gateway.http_server import HttpServer
+from trireme_gateway.listening import listen
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 

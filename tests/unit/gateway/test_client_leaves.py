@@ -6,7 +6,8 @@ import asyncio
 
 from starlette.types import Receive, Scope, Send
 
-from trireme_gateway.http_server import HttpServer, listen
+from trireme_gateway.http_server import HttpServer
+from trireme_gateway.listening import listen
 from trireme_gateway.middleware import AccessLog, RequestMiddleware
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
-from trireme_common.metrics import QuickHistogram
+from trireme_common.quick_histogram import QuickHistogram
 from trireme_gateway.holding.observer import Ending
 
 HELD = Gauge(
