@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
 import sys
 from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
-from pydantic import AliasChoices
+from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
 from trireme_common.settings import ServiceSettings, StageSettings
@@ -42,8 +46,24 @@ def default(field: FieldInfo) -> str:
     return f"`{value}`"
 
 
+@cache
+def meanings(cls: type[BaseModel]) -> dict[str, str]:
+    """The docstring under each field, of a class and those it is made from.
+
+    Read here, because pydantic would read the source again at every start of a service.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if issubclass(base, BaseModel) and base.__module__.startswith("trireme_"):
+            body = ast.parse(inspect.getsource(base)).body[0].body  # type: ignore[attr-defined]
+            for field, text in pairwise(body):
+                if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    found[field.target.id] = text.value.value  # type: ignore[attr-defined, union-attr]
+    return found
+
+
 def row(cls: type[ServiceSettings], name: str, field: FieldInfo) -> str:
-    meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+    meaning = " ".join(meanings(cls)[name].split()).replace("|", "\\|")
     choices = get_args(field.annotation)
     if choices and all(isinstance(choice, str) for choice in choices):
         meaning += " One of " + ", ".join(f"`{choice}`" for choice in choices) + "."

@@ -28,7 +28,8 @@ def is_model_name(name: str) -> bool:
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Built when it is first used, which in a gateway is seldom.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class TensorSpec(_Closed):

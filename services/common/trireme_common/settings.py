@@ -16,7 +16,8 @@ S = TypeVar("S", bound=BaseSettings)
 class ServiceSettings(BaseSettings):
     """Settings of every service; a subclass adds its own and sets the prefix of their names."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    # Built when it is first used: of those that others are made from, none is.
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", validation_alias="TRIREME_LOG_LEVEL"
