@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -56,6 +58,8 @@ def create_api(services: Services) -> FastAPI:
         title="Trireme",
         version=__version__,
         description="Model serving: preprocess, inference and postprocess behind one gateway.",
+        # As they stand: `include_router` would analyse every endpoint's parameters a second time.
+        routes=[route for router in _routers() for route in router.routes],
         exception_handlers={
             TriremeError: handle_error,
             404: handle_not_found,
@@ -68,7 +72,12 @@ def create_api(services: Services) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
-    for module in (
+    return api
+
+
+def _routers() -> Iterable[APIRouter]:
+    """In the order of the documentation."""
+    modules = (
         predict,
         batch,
         embeddings,
@@ -79,13 +88,5 @@ def create_api(services: Services) -> FastAPI:
         v2_extensions,
         repository,
         health,
-    ):
-        _include(api, module.router)
-    _include(api, console.create_router())
-    return api
-
-
-def _include(api: FastAPI, router: APIRouter) -> None:
-    """Keeps the routes by name too: a method that is not allowed is answered with those that are."""
-    api.include_router(router)
-    api.state.routes = [*getattr(api.state, "routes", ()), *router.routes]
+    )
+    return (*(module.router for module in modules), console.create_router())

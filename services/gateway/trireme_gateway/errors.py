@@ -123,7 +123,7 @@ def _allowed(request: Request) -> list[str]:
     """Methods of the path: of all routes that it matches, of those that spell out most of it."""
     spelt = [
         (len(_PARAMETER.sub("", route.path)), route.methods or set())
-        for route in request.app.state.routes
+        for route in request.app.routes
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
     ]
     most = max((length for length, _ in spelt), default=0)

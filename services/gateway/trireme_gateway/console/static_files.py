@@ -1,4 +1,4 @@
-"""The console's files, read once and kept in memory with what HTTP says about them."""
+"""The console's files: read when one is first asked for, and kept with what HTTP says about it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import gzip
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -20,35 +19,40 @@ _MEDIA_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file as it is sent, plain and as gzip."""
+    """One file as it is sent, plain and as gzip. Reading and packing it block, for a tenth of a second."""
 
-    body: bytes
-    gzipped: bytes
-    media_type: str
-    etag: str
-    """Weak, as the two forms share it."""
+    def __init__(self, entry: Traversable, media_type: str) -> None:
+        self._entry = entry
+        self.media_type = media_type
+
+    @functools.cached_property
+    def body(self) -> bytes:
+        return self._entry.read_bytes()
+
+    @functools.cached_property
+    def gzipped(self) -> bytes:
+        return gzip.compress(self.body, 6, mtime=0)
+
+    @functools.cached_property
+    def etag(self) -> str:
+        """Weak, as the two forms share it."""
+        return f'W/"{hashlib.sha256(self.body).hexdigest()[:20]}"'
 
 
 @functools.cache
 def static_files() -> Mapping[str, StaticFile]:
     """Every file by its path under `console/static`, such as `swagger/swagger-ui.css`."""
-    return dict(_read(files("trireme_gateway.console") / "static", ""))
+    return dict(_found(files("trireme_gateway.console") / "static", ""))
 
 
-def _read(folder: Traversable, prefix: str) -> list[tuple[str, StaticFile]]:
+def _found(folder: Traversable, prefix: str) -> list[tuple[str, StaticFile]]:
     found: list[tuple[str, StaticFile]] = []
     for entry in folder.iterdir():
         name = prefix + entry.name
         media_type = _MEDIA_TYPES.get(name.rpartition(".")[2])
         if entry.is_dir():
-            found += _read(entry, f"{name}/")
+            found += _found(entry, f"{name}/")
         elif media_type:
-            found.append((name, _static_file(entry.read_bytes(), media_type)))
+            found.append((name, StaticFile(entry, media_type)))
     return found
-
-
-def _static_file(body: bytes, media_type: str) -> StaticFile:
-    etag = f'W/"{hashlib.sha256(body).hexdigest()[:20]}"'
-    return StaticFile(body, gzip.compress(body, 6, mtime=0), media_type, etag)

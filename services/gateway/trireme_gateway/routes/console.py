@@ -18,12 +18,12 @@ _PAGES = {"index.html", "docs.html"}
 
 
 def create_router() -> APIRouter:
-    """The routes over the files, which are read here."""
+    """The routes over the files. No coroutines: FastAPI runs them in threads, where a file may be read."""
     router = APIRouter(include_in_schema=False)
     found = static_files()
 
     @router.api_route("/", methods=["GET", "HEAD"])
-    async def console(request: Request) -> Response:
+    def console(request: Request) -> Response:
         """The page; to who takes JSON and no pages, KServe's liveness of the protocol's version 1."""
         accepted = request.headers.get("accept", "")
         if "application/json" in accepted and "text/html" not in accepted:
@@ -31,11 +31,11 @@ def create_router() -> APIRouter:
         return _respond(request, found["index.html"], _POLICY)
 
     @router.api_route("/docs", methods=["GET", "HEAD"])
-    async def docs(request: Request) -> Response:
+    def docs(request: Request) -> Response:
         return _respond(request, found["docs.html"], _DOCS_POLICY)
 
     @router.api_route("/console/{path:path}", methods=["GET", "HEAD"])
-    async def static(request: Request, path: str) -> Response:
+    def static(request: Request, path: str) -> Response:
         if path not in found or path in _PAGES:
             raise TriremeError(Code.NOT_FOUND, f"no file /console/{path}; the console is at /")
         return _respond(request, found[path], _POLICY)

@@ -33,6 +33,7 @@ class WithContext:
 
 def application(known: Services) -> FastAPI:
     app = FastAPI(
+        routes=router.routes,
         redirect_slashes=False,
         exception_handlers={
             TriremeError: handle_error,
@@ -42,8 +43,6 @@ def application(known: Services) -> FastAPI:
     )
     app.add_middleware(WithContext)
     app.state.services = known
-    app.include_router(router)
-    app.state.routes = list(router.routes)
     return app
 
 
