@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.cache.cache import CacheResult, Computed, ResultCache, Status
@@ -22,8 +22,8 @@ Compute = Callable[[Route, Sequence[bytes], RequestContext], Awaitable[Payloads]
 ANONYMOUS = "anonymous"
 OFF = Status.OFF.value
 _HIT = Status.HIT.value
-_MOST_PREFIXES = 1024
-"""Of model versions; they are made again when they are needed."""
+_MOST_KNOWN = 1024
+"""Model versions; what is known of them is made again when it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,16 @@ class StalePolicy:
 
     def of(self, model: str) -> float:
         return self.by_model.get(model, self.seconds)
+
+
+class _Known(NamedTuple):
+    """What is the same for all requests of a route."""
+
+    route: Route
+    prefix: KeyPrefix
+    """The key of everything but the item."""
+    terms: Terms
+    """Of requests that say nothing of the cache."""
 
 
 class LookUps(Protocol):
@@ -60,7 +70,7 @@ class AnswerCache:
         self._told = told
         self._stale = stale or StalePolicy()
         self._trace = CacheTrace()
-        self._prefixes: dict[tuple[str, str], tuple[Route, KeyPrefix]] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
 
     def covers(self, route: Route) -> bool:
         """Whether answers of that model are kept."""
@@ -68,7 +78,7 @@ class AnswerCache:
 
     def keys(self, route: Route, items: Sequence[bytes]) -> list[bytes]:
         """The key of each item of a route that is covered."""
-        prefix = self._prefix(route)
+        prefix = self._of(route).prefix
         return [prefix.key(item) for item in items]
 
     def remembered(self, keys: Sequence[bytes], context: RequestContext) -> Payloads | None:
@@ -84,21 +94,21 @@ class AnswerCache:
                 self._trace.remembered(context.span, len(keys))
         return found
 
-    async def answer(
+    def answer(
         self,
         route: Route,
         keys: Sequence[bytes],
         items: Sequence[bytes],
         compute: Compute,
         context: RequestContext,
-    ) -> Payloads:
+    ) -> Awaitable[Payloads]:
         """Answers of `items`, whose keys these are, in their order; `compute` is given those that nobody
         has or is computing, and, in a context of its own, those whose answer was stale.
 
         Raises what `compute` raises, and TimeoutError where others' work takes longer than the request has.
         """
-        terms = self._terms(route, None)
-        return await self._observed(self._look_up(route, keys, items, compute, context, terms), keys, context)
+        terms = self._of(route).terms
+        return self._observed(self._look_up(route, keys, items, compute, context, terms), keys, context)
 
     async def answer_as_told(
         self, route: Route, items: Sequence[bytes], compute: Compute, context: RequestContext
@@ -152,8 +162,9 @@ class AnswerCache:
     ) -> Payloads:
         begun = time.monotonic() - context.computed_seconds()
         found = await (lookup if context.span is None else self._trace.observe(context.span, keys, lookup))
-        context.note_cache(found.status.value, missed=found.status in (Status.MISS, Status.OFF))
-        if self._told is not None and found.status is not Status.OFF:
+        status = found.status
+        context.note_cache(status.value, missed=status is Status.MISS or status is Status.OFF)
+        if self._told is not None and status is not Status.OFF:
             misses = found.statuses.count(Status.MISS)
             seconds = max(0.0, time.monotonic() - begun - context.computed_seconds())
             self._told.looked_up(context.model, context.version, len(keys) - misses, misses, seconds)
@@ -166,11 +177,11 @@ class AnswerCache:
         freshness = Freshness(-seconds) if told is None else told.freshness(seconds, max(seconds, longest))
         return Terms(route.descriptor.cache_ttl_seconds, max(seconds, longest), freshness)
 
-    def _prefix(self, route: Route) -> KeyPrefix:
-        """The key of everything but the item, made once for as long as the route is the same object."""
+    def _of(self, route: Route) -> _Known:
+        """Made once for as long as the route is the same object."""
         at = (route.name, route.version)
-        kept = self._prefixes.get(at)
-        if kept is None or kept[0] is not route:
+        known = self._known.get(at)
+        if known is None or known.route is not route:
             shared = route.descriptor.cache_scope == "shared"
             prefix = KeyPrefix(
                 tenant=None if shared else ANONYMOUS,
@@ -178,10 +189,10 @@ class AnswerCache:
                 version=route.version,
                 digests=route.digests,
             )
-            if len(self._prefixes) >= _MOST_PREFIXES:  # versions that are gone are never asked for again
-                self._prefixes.clear()
-            kept = self._prefixes[at] = (route, prefix)
-        return kept[1]
+            if len(self._known) >= _MOST_KNOWN:  # versions that are gone are never asked for again
+                self._known.clear()
+            known = self._known[at] = _Known(route, prefix, self._terms(route, None))
+        return known
 
     async def close(self) -> None:
         await self._results.close()

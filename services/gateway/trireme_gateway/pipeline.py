@@ -48,7 +48,8 @@ class Pipeline:
         started = self._begin(route, context)
         compute = self._run if route.descriptor.task != _EMBEDDING else self._embed
         try:
-            payloads = await self._answer(compute, route, items, context)
+            answer = self._answer(compute, route, items, context)
+            payloads = answer if isinstance(answer, list) else await answer
         except (TimeoutError, TriremeError) as error:
             raise _explained(error, context) from None
         outcomes = [_decode(payload) for payload in payloads]
@@ -62,7 +63,8 @@ class Pipeline:
         started = self._begin(route, context)
         items = [encode_tensors(tensors)]
         try:
-            (payload,) = await self._answer(self._infer, route, items, context)
+            answer = self._answer(self._infer, route, items, context)
+            (payload,) = answer if isinstance(answer, list) else await answer
         except (TimeoutError, TriremeError) as error:
             raise _explained(error, context) from None
         context.items += 1
@@ -85,8 +87,9 @@ class Pipeline:
 
     def _answer(
         self, compute: Compute, route: Route, items: Sequence[bytes], context: RequestContext
-    ) -> Awaitable[Payloads]:
-        """From the cache, or by `compute`. Not a coroutine itself: each one costs at every hop."""
+    ) -> Payloads | Awaitable[Payloads]:
+        """From the cache, at once where memory has all, or by `compute`. Not a coroutine itself: each one
+        costs at every hop."""
         if context.cache_control:
             return self._cache.answer_as_told(route, items, compute, context)
         if not self._cache.covers(route):
@@ -95,7 +98,7 @@ class Pipeline:
         keys = self._cache.keys(route, items)
         known = self._cache.remembered(keys, context)
         if known is not None:
-            return _known(known)
+            return known
         return self._cache.answer(route, keys, items, compute, context)
 
     async def _run(
@@ -174,10 +177,6 @@ class Pipeline:
 
 def _with_tokens(answer: bytes | TriremeError, prepared: bytes) -> bytes | TriremeError:
     return with_tokens(answer, count_tokens(prepared)) if isinstance(answer, bytes) else answer
-
-
-async def _known(payloads: Payloads) -> Payloads:
-    return payloads
 
 
 def _decode(payload: bytes | TriremeError) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,10 +122,9 @@ class ResultCache:
                 computation.positions.setdefault(key, position)
         landings: dict[bytes, Landing] = {}
         if computation.positions:
-            async with asyncio.timeout(wait_seconds):
-                landings = await self._single_flight.fly(
-                    computation.positions, computation.run, terms.freshness
-                )
+            landings = await self._single_flight.fly(
+                computation.positions, computation.run, terms.freshness, wait_seconds=wait_seconds
+            )
             self._events.on_memory(self._memory.size_bytes, self._memory.take_evicted())
         result, stale = self._gather(keys, found, landings)
         if stale and refresh is not None:

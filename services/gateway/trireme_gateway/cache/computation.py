@@ -72,6 +72,8 @@ class Levels:
 
     def remember(self, key: bytes, held: Held, terms: Terms) -> None:
         """Takes an answer out of the store into memory, where it ends when it does there."""
+        if not self.memory.enabled:
+            return
         ttl_seconds = min(held.left, terms.ttl_seconds * (1 + TTL_JITTER))
         keep_seconds = min(held.kept - held.left, terms.keep_seconds)
         self.memory.put(key, held.value, ttl_seconds, keep_seconds=keep_seconds, age=held.age)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import Counter, Gauge
 
 from trireme_gateway.cache.events import Fault, Flight, Level, Refresh, Rejection
@@ -31,7 +33,11 @@ CACHE_BYTES = Gauge("trireme_cache_bytes", "Bytes of answers in process.", multi
 
 
 class PrometheusCacheEvents:
-    """CacheEvents that increments the series above, all of which exist from the start."""
+    """CacheEvents that increments the series above, all of which exist from the start.
+
+    Hits of one turn of the event loop are counted together in the next: to find and lock a series for each
+    costs more than the hit does.
+    """
 
     def __init__(self) -> None:
         self._hits = {level: CACHE_REQUESTS.labels(f"hit_{level}") for level in Level}
@@ -41,10 +47,19 @@ class PrometheusCacheEvents:
         self._refreshes = {result: CACHE_REFRESHES.labels(result.value) for result in Refresh}
         self._flights = {result: CACHE_FLIGHTS.labels(result.value) for result in Flight}
         self._rejected = {reason: CACHE_REJECTED.labels(reason.value) for reason in Rejection}
+        self._gathered: dict[Level, int] = {}
+        self._size_bytes = 0
         self._errors = {kind: CACHE_ERRORS.labels(kind.value) for kind in Fault}
 
     def on_hit(self, level: Level, count: int) -> None:
-        self._hits[level].inc(count)
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._fold)
+        self._gathered[level] = self._gathered.get(level, 0) + count
+
+    def _fold(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        for level, count in gathered.items():
+            self._hits[level].inc(count)
 
     def on_miss(self, count: int) -> None:
         self._misses.inc(count)
@@ -71,6 +86,8 @@ class PrometheusCacheEvents:
         self._errors[kind].inc(count)
 
     def on_memory(self, size_bytes: int, evicted: int) -> None:
-        CACHE_BYTES.set(size_bytes)
+        if size_bytes != self._size_bytes:
+            self._size_bytes = size_bytes
+            CACHE_BYTES.set(size_bytes)
         if evicted:
             CACHE_EVICTIONS.inc(evicted)

@@ -88,7 +88,9 @@ class ReadQueue(Generic[A]):
             return []
         step = self._limits.max_keys
         deadline = self._loop.time() + self._limits.timeout_seconds
-        readers = [_Reader[A](names[start : start + step], deadline) for start in range(0, len(names), step)]
+        readers: list[_Reader[A]] = [
+            _Reader(names[start : start + step], deadline) for start in range(0, len(names), step)
+        ]
         if verdict is Verdict.PROBE:
             self._events.on_error(Fault.BREAKER_OPEN, len(names))
             del readers[1:]

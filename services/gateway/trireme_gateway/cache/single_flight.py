@@ -144,17 +144,29 @@ class _Ticket:
         if not self._missing and not self._complete.done():
             self._complete.set_result(None)
 
-    async def wait(self) -> dict[bytes, Landing]:
+    async def wait(self, deadline: float | None) -> dict[bytes, Landing]:
+        """Raises TimeoutError at `deadline`, a time of the loop."""
+        # A timer of its own: `asyncio.timeout` costs as much as the boarding does.
+        timer = None
+        if deadline is not None:
+            timer = asyncio.get_running_loop().call_at(deadline, self._expire)
         try:
             await self._complete
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, TimeoutError):
             self._leave()
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
         landings = {}
         for key, (flight, led) in self.flights.items():
             assert flight.outcome is not None  # every flight of a complete ticket has landed
             landings[key] = Landing(flight.outcome, flight.origin, led, flight.left)
         return landings
+
+    def _expire(self) -> None:
+        if not self._complete.done():
+            self._complete.set_exception(TimeoutError())
 
     def _leave(self) -> None:
         groups = set()
@@ -180,18 +192,24 @@ class SingleFlight:
         self._closed = False
 
     async def fly(
-        self, keys: Iterable[bytes], run: Run, freshness: Freshness = FRESH
+        self,
+        keys: Iterable[bytes],
+        run: Run,
+        freshness: Freshness = FRESH,
+        *,
+        wait_seconds: float | None = None,
     ) -> dict[bytes, Landing]:
         """Outcomes of distinct `keys`, at least one, for a request that takes stored answers of `freshness`.
 
         `run` is awaited, in a task of its own, for those that nobody is computing, and a second time where
         a joined computation failed with an error that is not shared. What it raises becomes the error of the
-        keys that it leaves pending.
+        keys that it leaves pending. Raises TimeoutError where both together take longer than `wait_seconds`.
         """
-        landings = await self._board(keys, run, freshness).wait()
+        deadline = None if wait_seconds is None else asyncio.get_running_loop().time() + wait_seconds
+        landings = await self._board(keys, run, freshness).wait(deadline)
         again = [key for key, landing in landings.items() if self._is_anothers(landing)]
         if again and not self._closed:
-            landings.update(await self._board(again, run, freshness).wait())
+            landings.update(await self._board(again, run, freshness).wait(deadline))
         return landings
 
     async def close(self) -> None:
@@ -224,7 +242,8 @@ class SingleFlight:
 
     def _ended(self, task: asyncio.Task[None], group: Group) -> None:
         self._tasks.discard(task)
-        group.fail(TriremeError(Code.CANCELLED, "the computation was cancelled"))
+        if group.pending:
+            group.fail(TriremeError(Code.CANCELLED, "the computation was cancelled"))
 
 
 async def _answer(group: Group, run: Run) -> None:

@@ -108,6 +108,30 @@ async def test_who_asks_while_an_abandoned_computation_ends_starts_afresh() -> N
     assert work.runs == {b"a": 2}
 
 
+async def test_who_waits_too_long_leaves_without_hurting_the_others() -> None:
+    work, flight = Work(), flights()
+    patient = asyncio.create_task(flight.fly([b"a"], work))
+    await started([patient])
+    with pytest.raises(TimeoutError):
+        await flight.fly([b"a"], work, wait_seconds=0)
+    work.gate.set()
+    assert (await patient)[b"a"].outcome == b"A"
+    assert (work.runs, work.cancelled) == ({b"a": 1}, 0)
+
+
+async def test_a_computation_is_cancelled_where_the_last_who_waits_has_no_time_left() -> None:
+    work, flight = Work(), flights()
+    late = asyncio.create_task(flight.fly([b"a"], work, wait_seconds=0))
+    other = asyncio.create_task(flight.fly([b"a"], work, wait_seconds=60))
+    with pytest.raises(TimeoutError):
+        await late
+    assert work.cancelled == 0
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert work.cancelled == 1
+
+
 async def test_a_deterministic_error_is_everybodys() -> None:
     work, flight = Work(), flights()
     work.errors = [TriremeError(Code.BLANK_TEXT, "blank")]
