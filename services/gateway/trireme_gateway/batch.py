@@ -1,6 +1,7 @@
 """Many texts through the pipeline: windows of them in flight at once, answered in their order.
 
-A slow reader of the answers holds back the windows, and these hold back the reading of the body.
+A slow reader of the answers holds back the windows, and these hold back the reading of the body. Answers
+leave while more of the body is waited for.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
-from trireme_common.errors import Code, TriremeError
+from trireme_common.errors import TriremeError
+from trireme_gateway.batch_windows import Windows
 from trireme_gateway.catalog import Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.items import encode_text
@@ -21,6 +25,8 @@ from trireme_gateway.prediction import predict
 
 WINDOW_TEXTS = 64
 WINDOWS_IN_FLIGHT = 4
+
+_Running = tuple[list[str], asyncio.Task[list[Outcome]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +51,34 @@ class Batch:
         self.total = 0
         self.failed = 0
 
-    async def outcomes(self, texts: AsyncIterator[str]) -> AsyncGenerator[TextOutcome, None]:
-        """Outcome of every text, in order.
+    async def outcomes(self, texts: AsyncIterator[list[str]]) -> AsyncGenerator[list[TextOutcome], None]:
+        """Outcome of every text, in order, a window at a time as they are ready.
 
-        A fault of the body in its first window is raised, so that the request can be refused as a
-        whole; a later one ends the run with an outcome of its own, because answers have left.
+        A fault of the body in its first window is raised where no outcome has left yet, so that the request
+        can be refused as a whole; a later one ends the run with an outcome of its own.
         """
-        running: deque[tuple[list[str], asyncio.Task[list[Outcome]]]] = deque()
-        fault: TriremeError | None = None
         size = min(WINDOW_TEXTS, self._route.descriptor.max_items or WINDOW_TEXTS)
-        windows = _windows(texts, size)
-        source: AsyncGenerator[list[str], None] | None = windows
+        windows = Windows(texts, size)
+        running: deque[_Running] = deque()
         try:
-            while True:
-                while len(running) < WINDOWS_IN_FLIGHT and source is not None:
-                    try:
-                        window = await anext(source)
-                    except StopAsyncIteration:
-                        source = None
-                    except TriremeError as error:
-                        # Nobody waits any more, or nothing has left yet.
-                        if error.code is Code.CANCELLED or (not self.total and not running):
-                            raise
-                        source, fault = None, error
-                    else:
+            while waiting := _next_steps(windows, running):
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                # The body comes first, because it may refuse the whole.
+                if (window := windows.taken()) is not None:
+                    if windows.fault is not None and windows.in_first and not self.total:
+                        raise windows.fault
+                    if window:
                         running.append((window, asyncio.create_task(self._predict(window))))
-                if not running:
-                    break
-                window, task = running.popleft()
-                for outcome in self._number(window, await task):
-                    yield outcome
-            if fault is not None:
-                yield self._next(None, fault)
+                else:
+                    window, task = running.popleft()
+                    yield [self._next(*one) for one in zip(window, task.result(), strict=True)]
+            if windows.fault is not None:
+                yield [self._next(None, windows.fault)]
         finally:
             for _, task in running:
                 task.cancel()
             await asyncio.gather(*(task for _, task in running), return_exceptions=True)
-            await windows.aclose()
+            await windows.close()
 
     async def _predict(self, window: list[str]) -> list[Outcome]:
         context = RequestContext(
@@ -99,47 +96,28 @@ class Batch:
         finally:
             self._context.merge(context)
 
-    def _number(self, window: list[str], outcomes: list[Outcome]) -> list[TextOutcome]:
-        return [self._next(text, outcome) for text, outcome in zip(window, outcomes, strict=True)]
-
     def _next(self, text: str | None, outcome: Outcome) -> TextOutcome:
         self.total += 1
         self.failed += isinstance(outcome, TriremeError)
         return TextOutcome(self.total - 1, text, outcome)
 
 
-async def _windows(texts: AsyncIterator[str], size: int) -> AsyncGenerator[list[str], None]:
-    """Texts in windows of `size`. A fault is raised after the texts before it were handed on, unless
-    it stands in the first window: then the body is refused whole."""
-    window: list[str] = []
-    first = True
-    fault: TriremeError | None = None
-    try:
-        async for text in texts:
-            window.append(text)
-            if len(window) == size:
-                yield window
-                window, first = [], False
-    except TriremeError as error:
-        fault = error
-    if window and (fault is None or not first):
-        yield window
-    if fault is not None:
-        raise fault
+def _next_steps(windows: Windows, running: deque[_Running]) -> list[asyncio.Task[Any]]:
+    """What to wait for: the oldest window's answers, and the next window while there is room for one."""
+    steps: list[asyncio.Task[Any]] = [task for _, task in islice(running, 1)]
+    if len(running) < WINDOWS_IN_FLIGHT and not windows.ended:
+        steps.append(windows.reading())
+    return steps
 
 
 Encode = Callable[[TextOutcome], bytes]
 
 
 async def lines(
-    batch: Batch, texts: AsyncIterator[str], encode: Encode, last: Callable[[], bytes]
+    batch: Batch, texts: AsyncIterator[list[str]], encode: Encode, last: Callable[[], bytes]
 ) -> AsyncGenerator[bytes, None]:
-    """NDJSON lines, those that are ready joined into one chunk, then the last line."""
-    chunk: list[bytes] = []
-    async with aclosing(batch.outcomes(texts)) as outcomes:
-        async for outcome in outcomes:
-            chunk.append(encode(outcome))
-            if len(chunk) == WINDOW_TEXTS:
-                yield b"".join(chunk)
-                chunk = []
-    yield b"".join((*chunk, last()))
+    """NDJSON lines, those of a window joined into one chunk, then the last line."""
+    async with aclosing(batch.outcomes(texts)) as windows:
+        async for outcomes in windows:
+            yield b"".join(map(encode, outcomes))
+    yield last()

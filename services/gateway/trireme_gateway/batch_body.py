@@ -18,25 +18,28 @@ from trireme_common.errors import Code, TriremeError
 
 
 class BatchBody:
-    """Chunks of one request's body. One task at a time may read or send."""
+    """Chunks of one request's body. One task may read it while another sends."""
 
     def __init__(self, receive: Receive, ahead_bytes: int) -> None:
         self._receive = receive
         self._ahead_bytes = ahead_bytes
         self._ahead: deque[bytes] = deque()
         self._held = 0
+        self._taking = asyncio.Lock()
         self._ended = False
         self._left = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises TriremeError(CANCELLED) where the caller leaves before the end."""
-        while self._ahead or not self._ended:
+        while True:
+            async with self._taking:  # while an answer waits, the next part is perhaps already being taken
+                while not self._ahead and not self._ended:
+                    await self._take()
             if not self._ahead:
-                await self._take()
-            else:
-                chunk = self._ahead.popleft()
-                self._held -= len(chunk)
-                yield chunk
+                break
+            chunk = self._ahead.popleft()
+            self._held -= len(chunk)
+            yield chunk
         if self._left:
             raise TriremeError(Code.CANCELLED, "the caller left")
 
@@ -55,7 +58,9 @@ class BatchBody:
 
     async def _read_ahead(self) -> None:
         while not self._ended and self._held < self._ahead_bytes:
-            await self._take()
+            async with self._taking:
+                if not self._ended:
+                    await self._take()
 
     async def _take(self) -> None:
         # May be cancelled while it waits; what has not arrived yet is then left to the next one.

@@ -1,17 +1,19 @@
 """Texts of a batch, read as the body arrives: `{"texts": [...]}` or NDJSON strings.
 
-Only what has not been consumed yet is held, so memory does not grow with the body.
+What a chunk completes is handed on with it, so that a caller may wait for answers before it sends more. Only
+what has not been consumed yet is held, so memory does not grow with the body.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import ijson
 
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.json_body import parse_json
+from trireme_gateway.surrogates import Surrogates
 
 _SHAPE = (
     'the body must be {"texts": [strings]}, or one JSON string a line with content-type application/x-ndjson'
@@ -26,29 +28,85 @@ def _too_large(limit: int) -> TriremeError:
     return TriremeError(Code.PAYLOAD_TOO_LARGE, f"one text is larger than {limit} bytes")
 
 
-async def json_texts(chunks: AsyncIterator[bytes], max_text_bytes: int) -> AsyncIterator[str]:
-    """Texts of `{"texts": [...]}`. Raises TriremeError(INVALID_ARGUMENT or PAYLOAD_TOO_LARGE)."""
-    events: Any = ijson.sendable_list()
-    parser = ijson.parse_coro(events)
-    shape = _Shape()
-    unread = 0
-    try:
-        async for chunk in chunks:
-            parser.send(chunk)
-            unread = 0 if events else unread + len(chunk)
-            if unread > max_text_bytes:
-                raise _too_large(max_text_bytes)
-            for text in shape.texts(events):
-                if len(text) > max_text_bytes:
-                    raise _too_large(max_text_bytes)
-                yield text
-            del events[:]
-        parser.close()
-    except ijson.JSONError as error:
-        # ijson's message quotes the body, so it goes no further.
-        raise _wrong("the body is not valid JSON") from error
-    if not shape.complete:
-        raise _wrong(_SHAPE)
+def json_texts(chunks: AsyncIterator[bytes], max_text_bytes: int) -> AsyncIterator[list[str]]:
+    """What each chunk completes of `{"texts": [...]}`. Raises TriremeError(INVALID_ARGUMENT or
+    PAYLOAD_TOO_LARGE) behind the texts before the fault."""
+    return _arrivals(chunks, _Json(max_text_bytes))
+
+
+def ndjson_texts(chunks: AsyncIterator[bytes], max_text_bytes: int) -> AsyncIterator[list[str]]:
+    """The same of one JSON string a line; blank lines are passed over. Raises as `json_texts`."""
+    return _arrivals(chunks, _Lines(max_text_bytes))
+
+
+class _Body(Protocol):
+    """Both raise TriremeError behind the texts before the fault."""
+
+    def texts(self, chunk: bytes) -> Iterator[str]: ...
+
+    def end(self) -> Iterator[str]: ...
+
+
+async def _arrivals(chunks: AsyncIterator[bytes], body: _Body) -> AsyncIterator[list[str]]:
+    async for chunk in chunks:
+        found: list[str] = []
+        try:
+            found.extend(body.texts(chunk))
+        except TriremeError:
+            if found:
+                yield found
+            raise
+        if found:
+            yield found
+    if found := list(body.end()):
+        yield found
+
+
+class _Json:
+    """One object with one list of strings."""
+
+    def __init__(self, max_text_bytes: int) -> None:
+        self._max_text_bytes = max_text_bytes
+        self._events: Any = ijson.sendable_list()
+        self._parser = ijson.parse_coro(self._events)
+        self._surrogates = Surrogates()
+        self._shape = _Shape()
+        self._unread = 0
+
+    def texts(self, chunk: bytes) -> Iterator[str]:
+        lone = self._surrogates.first_lone(chunk)
+        fault = self._parse(chunk if lone is None else chunk[:lone])
+        self._unread = 0 if self._events else self._unread + len(chunk)
+        if self._unread > self._max_text_bytes:
+            raise _too_large(self._max_text_bytes)
+        for text in self._shape.texts(self._events):
+            if len(text) > self._max_text_bytes:
+                raise _too_large(self._max_text_bytes)
+            yield text
+        del self._events[:]
+        if fault is not None:
+            raise fault
+        if lone is not None:
+            raise _wrong("the body is not valid JSON: half of a surrogate pair stands alone")
+
+    def end(self) -> Iterator[str]:
+        if (fault := self._parse(None)) is not None:
+            raise fault
+        if not self._shape.complete:
+            raise _wrong(_SHAPE)
+        return iter(())
+
+    def _parse(self, chunk: bytes | None) -> TriremeError | None:
+        """The events before a fault stand."""
+        try:
+            if chunk is None:
+                self._parser.close()
+            else:
+                self._parser.send(chunk)
+        except (ijson.JSONError, UnicodeDecodeError):
+            # The message quotes the body, so it goes no further.
+            return _wrong("the body is not valid JSON")
+        return None
 
 
 class _Shape:
@@ -78,24 +136,30 @@ class _Shape:
             raise _wrong(_SHAPE)
 
 
-async def ndjson_texts(chunks: AsyncIterator[bytes], max_text_bytes: int) -> AsyncIterator[str]:
-    """Texts of a body with one JSON string a line; blank lines are passed over. Raises as `json_texts`."""
-    rest = bytearray()
-    async for chunk in chunks:
+class _Lines:
+    """One string a line."""
+
+    def __init__(self, max_text_bytes: int) -> None:
+        self._max_text_bytes = max_text_bytes
+        self._rest = bytearray()
+
+    def texts(self, chunk: bytes) -> Iterator[str]:
         ended, newline, unended = chunk.rpartition(b"\n")
         if newline:
-            for line in bytes(rest + ended).split(b"\n"):
-                if len(line) > max_text_bytes:
-                    raise _too_large(max_text_bytes)
+            for line in bytes(self._rest + ended).split(b"\n"):
+                if len(line) > self._max_text_bytes:
+                    raise _too_large(self._max_text_bytes)
                 if line.strip():
                     yield _text(line)
-            rest = bytearray(unended)
+            self._rest = bytearray(unended)
         else:
-            rest += chunk
-        if len(rest) > max_text_bytes:
-            raise _too_large(max_text_bytes)
-    if rest.strip():
-        yield _text(bytes(rest))
+            self._rest += chunk
+        if len(self._rest) > self._max_text_bytes:
+            raise _too_large(self._max_text_bytes)
+
+    def end(self) -> Iterator[str]:
+        if self._rest.strip():
+            yield _text(bytes(self._rest))
 
 
 def _text(line: bytes) -> str:

@@ -21,17 +21,17 @@ FAULT = TriremeError(Code.INVALID_ARGUMENT, "the body broke")
 
 
 class Source:
-    """Texts, then perhaps a fault; counts what was taken."""
+    """Texts, each in a chunk of its own, then perhaps a fault; counts what was taken."""
 
     def __init__(self, texts: Sequence[str], fault: TriremeError | None = None) -> None:
         self.texts = texts
         self.fault = fault
         self.taken = 0
 
-    async def __call__(self) -> AsyncIterator[str]:
+    async def __call__(self) -> AsyncIterator[list[str]]:
         for text in self.texts:
             self.taken += 1
-            yield text
+            yield [text]
         if self.fault is not None:
             raise self.fault
 
@@ -42,7 +42,7 @@ def batch_of(stages: Stages, route: Route = ROUTE, seconds: float = 10) -> tuple
 
 
 async def run(batch: Batch, source: Source) -> list[TextOutcome]:
-    return [outcome async for outcome in batch.outcomes(source())]
+    return [outcome async for outcomes in batch.outcomes(source()) for outcome in outcomes]
 
 
 def numbered(count: int) -> list[str]:
@@ -116,6 +116,58 @@ async def test_a_fault_of_the_body_in_its_first_window_is_raised() -> None:
     assert not stages.preprocess.calls
 
 
+async def test_answers_leave_while_the_body_pauses() -> None:
+    sent: asyncio.Queue[list[str]] = asyncio.Queue()
+
+    async def asked() -> AsyncIterator[list[str]]:
+        while texts := await sent.get():
+            yield texts
+
+    batch, _ = batch_of(Stages())
+    async with aclosing(batch.outcomes(asked())) as outcomes:
+        for texts in (["a"], ["b", "c"], numbered(WINDOW_TEXTS + 1)):
+            sent.put_nowait(texts)
+            found: list[TextOutcome] = []
+            while len(found) < len(texts):
+                found += await anext(outcomes)
+            assert [outcome.text for outcome in found] == texts
+        sent.put_nowait([])
+        assert [left async for left in outcomes] == []
+    assert batch.total == WINDOW_TEXTS + 4
+
+
+async def test_a_fault_behind_a_pause_refuses_the_whole_while_nothing_has_left() -> None:
+    stages = Stages()
+    stages.preprocess.gate = asyncio.Event()
+
+    async def pausing() -> AsyncIterator[list[str]]:
+        yield ["a"]
+        while not stages.preprocess.calls:
+            await asyncio.sleep(0)
+        raise FAULT
+
+    batch, _ = batch_of(stages)
+    with pytest.raises(TriremeError) as raised:
+        [outcomes async for outcomes in batch.outcomes(pausing())]
+    assert raised.value is FAULT
+    assert stages.preprocess.cancelled == 1
+
+
+async def test_a_fault_behind_a_pause_and_answers_is_the_last_outcome() -> None:
+    answered = asyncio.Event()
+
+    async def pausing() -> AsyncIterator[list[str]]:
+        yield ["a"]
+        await answered.wait()
+        raise FAULT
+
+    batch, _ = batch_of(Stages())
+    async with aclosing(batch.outcomes(pausing())) as outcomes:
+        assert [outcome.text for outcome in await anext(outcomes)] == ["a"]
+        answered.set()
+        assert await anext(outcomes) == [TextOutcome(1, None, FAULT)]
+
+
 async def test_a_later_fault_ends_the_run_with_an_outcome_of_its_own() -> None:
     batch, _ = batch_of(Stages())
     count = WINDOW_TEXTS + 10
@@ -172,4 +224,4 @@ async def test_lines_end_with_the_totals() -> None:
     parts = lines(batch, Source(numbered(150))(), encode, lambda: json.dumps(batch.total).encode() + b"\n")
     found = [part async for part in parts]
     assert [json.loads(line) for line in b"".join(found).splitlines()] == [*numbered(150), 150]
-    assert len(found) == 3
+    assert len(found) == 4

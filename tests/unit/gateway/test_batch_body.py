@@ -97,6 +97,25 @@ async def test_what_comes_behind_an_answer_is_not_lost() -> None:
     assert await collect(body) == [b"late"]
 
 
+async def test_a_reader_goes_on_while_an_answer_waits() -> None:
+    caller = Caller()
+    body = BatchBody(caller.receive, 10)
+    chunks = body.chunks()
+    reading = asyncio.ensure_future(anext(chunks))
+    await turns()
+    sending = asyncio.create_task(body.send(ANSWER, caller.send))
+    await turns()
+    assert caller.asked == 1
+    for chunk in (b"a", b"b", b"c"):
+        caller.late.put_nowait(request(chunk, more=chunk != b"c"))
+    await turns()
+    assert caller.asked == 3
+    assert await reading == b"a"
+    caller.reads.set()
+    await sending
+    assert [chunk async for chunk in chunks] == [b"b", b"c"]
+
+
 async def test_the_end_of_the_body_may_come_ahead() -> None:
     caller = Caller(b"a")
     caller.late.put_nowait(request(b"b", more=False))

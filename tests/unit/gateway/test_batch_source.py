@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.batch_source import json_texts, ndjson_texts
+from trireme_gateway.json_body import parse_json
 
-Read = Callable[[AsyncIterator[bytes], int], AsyncIterator[str]]
+Read = Callable[[AsyncIterator[bytes], int], AsyncIterator[list[str]]]
 
 texts_of_any_kind = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=12)
 
@@ -21,7 +22,7 @@ async def chunks(body: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def read(source: Read, body: bytes, *, size: int = 7, limit: int = 1000) -> list[str]:
-    return [text async for text in source(chunks(body, size), limit)]
+    return [text async for texts in source(chunks(body, size), limit) for text in texts]
 
 
 async def refusal(source: Read, body: bytes, *, size: int = 7, limit: int = 1000) -> TriremeError:
@@ -97,4 +98,80 @@ async def test_texts_come_before_the_body_has_ended() -> None:
         raise AssertionError("read further than was asked for")
 
     source = json_texts(endless(), 100)
-    assert [await anext(source), await anext(source)] == ["a", "b"]
+    assert [await anext(source), await anext(source)] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("source", "body"),
+    [
+        (json_texts, b'{"texts":["a","b",1,"c"]}'),
+        (json_texts, b'{"texts":["a","b",}'),
+        (json_texts, rb'{"texts":["a","b","c\ud800"]}'),
+        (json_texts, b'{"texts":["a","b","' + b"c" * 200 + b'"]}'),
+        (ndjson_texts, b'"a"\n"b"\n1\n"c"\n'),
+        (ndjson_texts, b'"a"\n"b"\n"' + b"c" * 200 + b'"\n'),
+    ],
+)
+async def test_texts_before_a_fault_in_the_same_chunk_are_handed_on(source: Read, body: bytes) -> None:
+    found = source(chunks(body, 1000), 100)
+    assert await anext(found) == ["a", "b"]
+    with pytest.raises(TriremeError):
+        await anext(found)
+
+
+_LONE = [
+    rb"\ud800", rb"\uDC00", rb"a\udbff\n", rb"\ud800\u0041", rb"\ud83d\ud83d", rb"\ud83d.\ude00",
+    rb"\\\ud83d", b"\xed\xa0\x80", b"\xed\xb0\x80",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lone", _LONE)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("source", [json_texts, ndjson_texts])
+async def test_half_a_surrogate_pair_is_refused_as_elsewhere(source: Read, lone: bytes, size: int) -> None:
+    with pytest.raises(TriremeError) as elsewhere:
+        parse_json(b'"' + lone + b'"')
+    body = b'{"texts":["' + lone + b'"]}' if source is json_texts else b'"' + lone + b'"'
+    fault = await refusal(source, body, size=size)
+    assert fault.code is elsewhere.value.code
+    assert fault.detail.startswith("the body is not valid JSON")
+
+
+_PARTS = st.sampled_from(
+    [
+        rb"\ud83d",
+        rb"\ude00",
+        rb"\u00e9",
+        rb"\D",
+        rb"\\",
+        rb"\n",
+        b"u",
+        b"d",
+        b"\\",
+        b'"',
+        b"\n",
+        "好".encode(),
+        b"\xff",
+    ]
+)
+
+
+@given(st.lists(_PARTS, max_size=8).map(b"".join), st.integers(1, 12))
+async def test_a_text_is_read_as_the_strict_parser_reads_it(text: bytes, size: int) -> None:
+    body = b'{"texts":["' + text + b'"]}'
+    assert await answer(lambda: read(json_texts, body, size=size)) == await answer(strictly(body))
+
+
+def strictly(body: bytes) -> Callable[[], Awaitable[list[str]]]:
+    async def texts() -> list[str]:
+        found: list[str] = parse_json(body)["texts"]
+        return found
+
+    return texts
+
+
+async def answer(ask: Callable[[], Awaitable[list[str]]]) -> list[str] | Code:
+    try:
+        return await ask()
+    except TriremeError as error:
+        return error.code

@@ -41,7 +41,8 @@ async def predict_batch(
     version: str | None = None,
 ) -> Response:
     """Answers NDJSON, a line a text and a last line with the totals; with `accept:
-    application/json` one object with all results."""
+    application/json` one object with all results. Lines leave as they are ready, also while the
+    caller still sends."""
     try:
         route = text_route(services, model, version)
     except Asleep as asleep:  # the body is still to be read
@@ -89,7 +90,7 @@ async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterat
             yield chunk
 
 
-def _texts(request: Request, body: BatchBody, services: Services) -> AsyncIterator[str]:
+def _texts(request: Request, body: BatchBody, services: Services) -> AsyncIterator[list[str]]:
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     read = ndjson_texts if media_type in _NDJSON else json_texts
     return read(body.chunks(), services.settings.max_body_bytes)
@@ -105,9 +106,9 @@ def _line(found: TextOutcome, task: str) -> bytes:
     return orjson.dumps(_object(found, task)) + b"\n"
 
 
-async def _whole(batch: Batch, texts: AsyncIterator[str], task: str) -> Response:
-    async with aclosing(batch.outcomes(texts)) as outcomes:
-        found = [outcome async for outcome in outcomes]
+async def _whole(batch: Batch, texts: AsyncIterator[list[str]], task: str) -> Response:
+    async with aclosing(batch.outcomes(texts)) as windows:
+        found = [outcome async for outcomes in windows for outcome in outcomes]
     if found and found[-1].text is None and isinstance(found[-1].outcome, TriremeError):
         raise found[-1].outcome  # nothing has left yet, so a body of the wrong shape is refused whole
     results = [_object(outcome, task) for outcome in found]

@@ -13,7 +13,8 @@ from tests.support.hops import FakeHop
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.app import create_app
 from trireme_gateway.batch import WINDOW_TEXTS
-from trireme_gateway.http_server import HttpServer, listen
+from trireme_gateway.http_server import HttpServer
+from trireme_gateway.listening import listen
 from trireme_gateway.middleware import AccessLog
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -183,6 +184,37 @@ async def test_no_part_of_a_long_body_is_lost_while_answers_leave() -> None:
     *found, last = lines(response)
     assert (last["total_count"], last["failed"]) == (count, 0)
     assert [line["text"] for line in found] == [f"很好 {number}" for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("headers", "begin", "between", "end"),
+    [(NDJSON, b"", b"\n", b"\n"), (JSON, b'{"texts":[', b",", b"]}")],
+    ids=["lines", "json"],
+)
+async def test_a_caller_may_wait_for_an_answer_before_it_sends_more(
+    headers: dict[str, str], begin: bytes, between: bytes, end: bytes
+) -> None:
+    def chunk(data: bytes) -> bytes:
+        return b"%x\r\n%s\r\n" % (len(data), data)
+
+    async with Server(Stages()) as server, asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+
+        async def line() -> Any:
+            while not (found := await reader.readline()).startswith(b"{"):
+                pass
+            return json.loads(found)
+
+        head = f"content-type: {headers['content-type']}\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(b"POST /predict/batch HTTP/1.1\r\nhost: x\r\n" + head.encode() + chunk(b" " + begin))
+        for number in range(5):
+            writer.write(chunk(json.dumps(f"很好 {number}").encode()) + chunk(between))
+            answer = await line()
+            assert (answer["index"], answer["text"]) == (number, f"很好 {number}")
+        writer.write(chunk(b'"last"') + chunk(end) + b"0\r\n\r\n")
+        assert (await line())["text"] == "last"
+        assert (await line())["total_count"] == 6
+        writer.close()
 
 
 async def test_a_caller_that_leaves_in_the_middle_ends_the_run() -> None:
