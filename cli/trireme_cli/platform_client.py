@@ -11,6 +11,7 @@ import httpx
 
 from trireme_cli.failure import Failure, UsageFailure
 from trireme_cli.up.ports import is_loopback
+from trireme_common.shown_url import shown_url
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -23,7 +24,9 @@ class PlatformClient:
     """Calls to one gateway. Raises Failure where the platform cannot be reached or knows no such model."""
 
     def __init__(self, url: str, client: httpx.AsyncClient) -> None:
-        self.url = url
+        self._base = url
+        self.url = shown_url(url)
+        """For people to see."""
         self._client = client
 
     async def models(self) -> list[str]:
@@ -49,7 +52,7 @@ class PlatformClient:
     async def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One call, whatever its status. Raises Failure if nothing answers."""
         try:
-            return await self._client.request(method, f"{self.url}{path}", **arguments)
+            return await self._client.request(method, f"{self._base}{path}", **arguments)
         except httpx.TimeoutException as error:
             raise TimedOut(f"{self.url} did not answer in time; --timeout SECONDS waits longer") from error
         except httpx.ConnectError as error:
@@ -87,7 +90,7 @@ async def connect(url: str, timeout_seconds: float, connections: int = 8) -> Asy
     """A client for the gateway at `url`. Raises UsageFailure for what is no address."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageFailure(f"--url: {url!r} is no address; give one like {DEFAULT_URL}")
+        raise UsageFailure(f"--url: {shown_url(url)!r} is no address; give one like {DEFAULT_URL}")
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     # A proxy of the environment does not know the way to this very machine.
     trust = not is_loopback(parts.hostname)

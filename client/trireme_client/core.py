@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from trireme_client.reply import Reply
 from trireme_client.retries import Attempts, Clock, Random, Retries, RetryBudget
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+_PASSWORD = re.compile(r"\A((?:[^:/?#@]++://)?+[^:@]*+):.*@", re.DOTALL)
 CONNECT_SECONDS = 5.0
 """Time that one try to connect may take; a machine that does not answer at all is not waited for longer."""
 
@@ -40,7 +42,7 @@ class Core:
         """Raises ValueError for what is no http(s) address, or a time that is not positive."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no address; one looks like {DEFAULT_URL}")
+            raise ValueError(f"{_shown(url)!r} is no address; one looks like {DEFAULT_URL}")
         self.url = url.rstrip("/")
         # A proxy of the environment does not know the way to this very machine.
         self.trust_env = not _is_loopback(parts.hostname)
@@ -79,12 +81,12 @@ class Core:
 
     def failure(self, error: Exception, attempts: Attempts) -> TriremeError:
         """What an exception of the HTTP client means."""
-        request_id = attempts.request_id
+        request_id, url = attempts.request_id, _shown(self.url)
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return Unreachable(f"nothing answers at {self.url}: {_reason(error)}", request_id=request_id)
+            return Unreachable(f"nothing answers at {url}: {_reason(error)}", request_id=request_id)
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             return attempts.late()
-        return ConnectionLost(f"the connection to {self.url} broke: {_reason(error)}", request_id=request_id)
+        return ConnectionLost(f"the connection to {url} broke: {_reason(error)}", request_id=request_id)
 
 
 def reply_of(response: httpx.Response, content: bytes) -> Reply:
@@ -95,6 +97,11 @@ def reply_of(response: httpx.Response, content: bytes) -> Reply:
 def lines_of(response: httpx.Response, texts: list[str], model: str | None) -> Lines:
     """The reader of a batch's answer."""
     return Lines(texts, served_of(reply_of(response, b""), {"model": model or ""}))
+
+
+def _shown(url: str) -> str:
+    """The URL without its password; up to the last `@`, because it may hold signs that it should not."""
+    return _PASSWORD.sub(r"\1:***@", url, count=1)
 
 
 def _reason(error: Exception) -> str:

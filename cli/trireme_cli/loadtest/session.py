@@ -40,7 +40,7 @@ async def _measure(url: str, question: Question, pace: Pace) -> LoadResult:
         target = await find_target(client, question, sys.stdin.buffer)
     async with _askers(target, question, pace.timeout_seconds) as connect_to:
         await check_answer(target, connect_to())
-        return await _run(target, _subject(url, question, target), pace, connect_to)
+        return await _run(target, _subject(client.url, question, target), pace, connect_to)
 
 
 @asynccontextmanager

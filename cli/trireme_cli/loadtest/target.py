@@ -19,6 +19,7 @@ from trireme_cli.loadtest.wire_forms import Requests, Tensors
 from trireme_cli.platform_client import PlatformClient
 from trireme_cli.predict.inputs import read_items
 from trireme_cli.predict.items import Item, Origin, PictureItem, RowItem, TextItem
+from trireme_common.shown_url import shown_url
 
 _TEXT, _IMAGE, _TABULAR = ("text-classification", "text-embedding"), "image-classification", "tabular"
 
@@ -40,9 +41,9 @@ def address_of(url: str) -> Address:
     try:
         port = parts.port
     except ValueError as error:
-        raise UsageFailure(f"--url: {url!r}: {error}") from error
+        raise UsageFailure(f"--url: {shown_url(url)!r}: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageFailure(f"--url: {url!r} is no address; give one like http://127.0.0.1:8080")
+        raise UsageFailure(f"--url: {shown_url(url)!r} is no address; give one like http://127.0.0.1:8080")
     tls = ssl.create_default_context() if parts.scheme == "https" else None
     return Address(parts.hostname, port or (443 if tls else 80), tls)
 

@@ -98,7 +98,10 @@ async def _predict(
     async with connect(url, seconds, CONCURRENCY) as client:
         described = await client.model(model)
         if not described.get("ready"):
-            raise Failure(f"model {model} is not ready at {url}; `trireme models list --url {url}` says why")
+            shown = client.url
+            raise Failure(
+                f"model {model} is not ready at {shown}; `trireme models list --url {shown}` says why"
+            )
         task = str(described.get("task", ""))
         items = read_items(asked, task, sys.stdin.buffer)
         if not items:

@@ -14,6 +14,7 @@ from trireme_cli.failure import UsageFailure
 from trireme_cli.up.ports import is_loopback
 from trireme_cli.up.processes import STAGES, Options
 from trireme_cli.up.run import run
+from trireme_common.shown_url import shown_url
 
 _MOST_REPLICAS = 64
 _REDIS_SCHEMES = (
@@ -116,7 +117,7 @@ def check_redis(value: str) -> str:
     if value in ("embedded", "off") or value.startswith(_REDIS_SCHEMES):
         return value
     raise UsageFailure(
-        f"--redis: {value!r} is none of: embedded, off, redis://HOST:PORT, unix://PATH, "
+        f"--redis: {shown_url(value)!r} is none of: embedded, off, redis://HOST:PORT, unix://PATH, "
         "redis+sentinel://..., redis+cluster://..., or one of these with rediss"
     )
 

@@ -25,6 +25,7 @@ from trireme_cli.up.examples import curl_example
 from trireme_cli.up.ports import join, reachable_from_here
 from trireme_cli.up.processes import Platform
 from trireme_cli.up.readiness import ModelState, Phase, Snapshot
+from trireme_common.shown_url import shown_url
 
 _STATE_STYLES = {"READY": "green", "LOADING": "yellow", "UNAVAILABLE": "red", "UNLOADING": "yellow"}
 _PHASE_STEPS = {Phase.STARTING: 0, Phase.LISTENING: 1, Phase.READY: 2}
@@ -121,7 +122,7 @@ def show_platform(console: Console, platform: Platform, snapshot: Snapshot, task
         "gRPC": grpc_address(platform),
         "docs": f"{url}/docs",
         "metrics": f"{url}/metrics",
-        "redis": platform.redis_url or "off",
+        "redis": shown_url(platform.redis_url or "off"),
     }
     with suppress(OSError):
         console.print()
@@ -162,7 +163,7 @@ def ready_line(platform: Platform, snapshot: Snapshot, pids: Mapping[str, int | 
             "ready": True,
             "http": http_url(platform),
             "grpc": grpc_address(platform),
-            "redis": platform.redis_url,
+            "redis": platform.redis_url and shown_url(platform.redis_url),
             "models": models,
             "pids": pids,
         },

@@ -23,6 +23,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlag
 from prometheus_client import Counter
 
 from trireme_common import __version__
+from trireme_common.shown_url import shown_url
 from trireme_common.tracing import Span, SpanKind, TraceParent
 
 logger = structlog.get_logger(__name__)
@@ -95,7 +96,7 @@ class PatientExporter(SpanExporter):
         self, exporter: SpanExporter, endpoint: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._exporter = exporter
-        self._endpoint = endpoint
+        self._shown = shown_url(endpoint)
         self._clock = clock
         self._failing = False
         self._not_before = 0.0
@@ -119,9 +120,9 @@ class PatientExporter(SpanExporter):
         if failing:
             self._not_before = self._clock() + _PAUSE_SECONDS
         if failing and not self._failing:
-            logger.warning("traces_not_exported", endpoint=self._endpoint, retry_in_seconds=_PAUSE_SECONDS)
+            logger.warning("traces_not_exported", endpoint=self._shown, retry_in_seconds=_PAUSE_SECONDS)
         elif self._failing and not failing:
-            logger.info("traces_exported_again", endpoint=self._endpoint)
+            logger.info("traces_exported_again", endpoint=self._shown)
         self._failing = failing
 
 

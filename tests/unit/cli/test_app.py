@@ -57,6 +57,28 @@ def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"nothing listens at {url}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["predict", "m", "x"], ["loadtest", "m"], ["models", "list"]])
+@pytest.mark.parametrize("scheme", ["http", "gopher"])
+def test_a_password_in_a_url_is_not_shown(
+    command: list[str], scheme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = PortAllocator().free("127.0.0.1")
+
+    assert run([*command, "--url", f"{scheme}://user:hunter2@127.0.0.1:{port}"]) != 0
+
+    said = "".join(capsys.readouterr())
+    assert f"{scheme}://user:***@127.0.0.1:{port}" in said
+    assert "hunter2" not in said
+
+
+def test_a_password_in_what_is_no_redis_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--redis", "redis:user:hunter2@cache"]) == 2
+
+    said = "".join(capsys.readouterr())
+    assert "redis:***@cache" in said
+    assert "hunter2" not in said
+
+
 def test_list_of_a_repository_as_json(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "list", "--models", str(repository), "--json"]) == 0
 

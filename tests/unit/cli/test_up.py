@@ -87,6 +87,16 @@ def test_without_redis(start_up: Start) -> None:
     assert "redis" not in ready["pids"]
 
 
+def test_the_password_of_redis_is_not_shown(start_up: Start) -> None:
+    up = start_up("--redis", "redis://user:hunter2@cache.invalid:6379/1")
+
+    assert up.ready()["redis"] == "redis://user:***@cache.invalid:6379/1"
+    up.until_said("redis    redis://user:***@cache.invalid:6379/1")
+    up.process.send_signal(signal.SIGTERM)
+    assert up.end() == 0
+    assert "hunter2" not in up.said
+
+
 def test_a_service_that_is_killed_comes_back_on_its_port(start_up: Start) -> None:
     up = start_up()
     ready = up.ready()

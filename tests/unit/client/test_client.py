@@ -167,6 +167,15 @@ def test_an_address_where_nothing_listens(ask: Ask) -> None:
         ask(f"http://127.0.0.1:{port}", predict)
 
 
+@pytest.mark.parametrize("url", ["http://user:hunter2@127.0.0.1:{port}", "ftp://user:hunter2@a:{port}"])
+def test_a_password_in_the_address_is_not_shown(ask: Ask, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises((Unreachable, ValueError), match=r"//user:\*\*\*@") as failed:
+        ask(url.format(port=port), predict)
+    assert "hunter2" not in str(failed.value)
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://a", "http://", ""])
 def test_what_is_no_address(ask: Ask, url: str) -> None:
     with pytest.raises(ValueError, match="no address"):

@@ -135,7 +135,7 @@ def dropped() -> float:
 def test_a_failing_collector_is_left_alone_and_complained_of_once() -> None:
     now = 100.0
     inner = Exporter(SpanExportResult.FAILURE)
-    patient = PatientExporter(inner, "http://nowhere", lambda: now)
+    patient = PatientExporter(inner, "http://user:hunter2@nowhere", lambda: now)
     spans = [ReadableSpan("a"), ReadableSpan("b")]
     before = dropped()
     with capture_logs() as lines:
@@ -148,6 +148,7 @@ def test_a_failing_collector_is_left_alone_and_complained_of_once() -> None:
         inner.result, now = SpanExportResult.SUCCESS, now + 11
         assert patient.export(spans) is SpanExportResult.SUCCESS
     assert [line["event"] for line in lines] == ["traces_not_exported", "traces_exported_again"]
+    assert [line["endpoint"] for line in lines] == ["http://user:***@nowhere"] * 2
     assert dropped() - before == 12
 
 
