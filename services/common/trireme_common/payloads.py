@@ -10,6 +10,8 @@ from trireme_common.grpc_server import MAX_MESSAGE_BYTES
 
 # What one message may carry in payloads; the rest is for ids, details and request ids.
 MAX_PAYLOAD_BYTES = MAX_MESSAGE_BYTES - 1024 * 1024
+# More in a message saves no more; what is read and written as a whole should fit into a processor's cache.
+_FULL_BYTES = 1024 * 1024
 
 
 class _HasPayload(Protocol):
@@ -21,11 +23,11 @@ P = TypeVar("P", bound=_HasPayload)
 
 
 def in_messages(parts: Iterable[P], max_items: int = sys.maxsize) -> Iterator[list[P]]:
-    """Parts in lists that fit into a message each: grpc ends a stream whose message is too large."""
+    """Parts in lists that fit into a message each; a part that is larger than most has one to itself."""
     message: list[P] = []
     size = 0
     for part in parts:
-        if message and (len(message) == max_items or size + len(part.payload) > MAX_PAYLOAD_BYTES):
+        if message and (len(message) == max_items or size + len(part.payload) > _FULL_BYTES):
             yield message
             message, size = [], 0
         message.append(part)

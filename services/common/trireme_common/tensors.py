@@ -10,15 +10,23 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.wire import length_delimited
 from trireme_protos.trireme.v1 import envelope_pb2
 
 Array = npt.NDArray[Any]
+Data = bytes | memoryview
+"""Raw bytes; a view refers to the body or the message that they came in."""
+
+# Numbers of the fields in envelope.proto.
+_TENSORS_FIELD = 1
+_DATA_FIELD = 4
 
 # BF16 has no numpy dtype: its arrays are the raw 16 bits.
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -46,7 +54,7 @@ class Tensor(NamedTuple):  # of all immutable kinds the quickest to make, and ev
     name: str
     datatype: str
     shape: tuple[int, ...]
-    data: bytes
+    data: Data
 
     def array(self) -> Array:
         """Read-only ndarray of `shape`; BYTES give an object array of bytes.
@@ -104,8 +112,9 @@ def encode_bytes(elements: Iterable[bytes]) -> bytes:
     return b"".join(part for element in elements for part in (struct.pack("<I", len(element)), element))
 
 
-def decode_bytes(name: str, data: bytes) -> list[bytes]:
+def decode_bytes(name: str, data: Data) -> list[bytes]:
     """Elements of a BYTES tensor. Raises TriremeError(INVALID_ARGUMENT) where a length overruns."""
+    data = bytes(data)  # a slice of a view would be no bytes
     elements = []
     position = 0
     while position < len(data):
@@ -134,10 +143,23 @@ def _bytes_array(tensor: Tensor) -> Array:
 
 def encode_tensors(tensors: Iterable[Tensor]) -> bytes:
     """Serialised `trireme.v1.Tensors`: an item's payload."""
-    message = envelope_pb2.Tensors()
-    for tensor in tensors:
-        message.tensors.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, data=tensor.data)
-    return message.SerializeToString()
+    return b"".join(
+        piece
+        for name, datatype, shape, data in tensors
+        for piece in (tensor_head(name, datatype, shape, len(data)), data)
+    )
+
+
+@lru_cache(4096)  # what is in the shape, and how long the data is, is the caller's
+def tensor_head(name: str, datatype: str, shape: tuple[int, ...], size: int) -> bytes:
+    """What of a serialised `Tensors` stands before the data of one of its tensors, which has `size` bytes.
+
+    Data is written behind it by hand, as wire.py says why.
+    """
+    tensor = envelope_pb2.Tensor(name=name, datatype=datatype, shape=shape).SerializeToString()
+    if size:
+        tensor += length_delimited(_DATA_FIELD, size)
+    return length_delimited(_TENSORS_FIELD, len(tensor) + size) + tensor
 
 
 def decode_tensors(payload: bytes) -> tuple[Tensor, ...]:

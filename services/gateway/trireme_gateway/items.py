@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.tensors import encode_bytes
+from trireme_common.tensors import tensor_head
 from trireme_protos.trireme.v1 import envelope_pb2
 
 TEXT_TASKS = ("text-classification", "text-embedding")
 IMAGE_TASKS = ("image-classification",)
 TABULAR_TASKS = ("tabular",)
 _LENGTH_PREFIX = 4
-
-# Tags of the fields: their numbers in envelope.proto and the wire type of what has a length.
-_TENSORS = bytes((1 << 3 | 2,))
-_DATA = bytes((4 << 3 | 2,))
 
 # Name and protocol datatype of the one input of a pipeline, by task.
 INPUT_OF_TASK = {
@@ -34,12 +29,12 @@ def encode_text(text: str) -> bytes:
         data = text.encode()
     except UnicodeEncodeError as error:
         raise TriremeError(Code.INVALID_ARGUMENT, "a text is not valid Unicode (lone surrogate)") from error
-    return _payload("text", "BYTES", (1,), encode_bytes((data,)))
+    return _element("text", data)
 
 
 def encode_image(data: bytes) -> bytes:
     """Payload of one encoded picture (PNG, JPEG, ...)."""
-    return _payload("image", "BYTES", (1,), encode_bytes((data,)))
+    return _element("image", data)
 
 
 def encode_numbers(numbers: Sequence[float]) -> bytes:
@@ -62,26 +57,11 @@ def item_bytes(payload: bytes) -> int:
     return len(tensor.data) - (_LENGTH_PREFIX if tensor.datatype == "BYTES" else 0)
 
 
-@lru_cache(1024)  # the shape of a row of numbers is the caller's
-def _head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
-    """What of a serialised Tensor stands before its data."""
-    return envelope_pb2.Tensor(name=name, datatype=datatype, shape=shape).SerializeToString()
+def _element(name: str, data: bytes) -> bytes:
+    """Payload of one element of BYTES, which stands behind its length."""
+    return _payload(name, "BYTES", (1,), struct.pack("<I", len(data)), data)
 
 
-def _payload(name: str, datatype: str, shape: tuple[int, ...], data: bytes) -> bytes:
-    """A serialised `Tensors` of one tensor: its data is written behind a head that is made once."""
-    tensor = _head(name, datatype, shape) + _field(_DATA, data)
-    return _field(_TENSORS, tensor)
-
-
-def _field(tag: bytes, data: bytes) -> bytes:
-    """A length-delimited field of a protobuf message; a default value, no bytes, is left out."""
-    size = len(data)
-    if not size:
-        return b""
-    length = bytearray()
-    while size > 127:
-        length.append(size & 127 | 128)
-        size >>= 7
-    length.append(size)
-    return tag + length + data
+def _payload(name: str, datatype: str, shape: tuple[int, ...], *data: bytes) -> bytes:
+    """A serialised `Tensors` of one tensor, whose data is all of `data`."""
+    return b"".join((tensor_head(name, datatype, shape, sum(map(len, data))), *data))

@@ -10,16 +10,21 @@ import numpy as np
 from trireme_common.errors import Code, TriremeError
 from trireme_common.oip_contents import FIELDS
 from trireme_common.stage_state import TensorInfo
-from trireme_common.tensors import Tensor, decode_bytes, decode_tensors, dtype_of, encode_bytes
-from trireme_inference.requests import Shapes
+from trireme_common.tensors import (
+    Tensor,
+    decode_bytes,
+    decode_tensors,
+    dtype_of,
+    encode_bytes,
+    tensor_head,
+)
+from trireme_inference.requests import Part, Shapes
 from trireme_inference.signature import Signature
 from trireme_protos.inference import grpc_service_pb2 as oip
-from trireme_protos.trireme.v1 import envelope_pb2
 
 _CHECKED = ("BYTES", "BOOL")  # their bytes can be wrong although their number is right
 _MOST_TEMPLATES = 1024
-_TENSORS_FIELD = b"\x0a"  # field 1 of Tensors, length-delimited
-_DATA_FIELD = b"\x22"  # field 4 of Tensor, length-delimited
+_COPIED_BYTES = 4096  # less is copied in the time that a view of it takes
 
 
 class PayloadCodec:
@@ -27,7 +32,8 @@ class PayloadCodec:
 
     Everything but a tensor's bytes is the same for every item of equal shapes. On the way out those
     heads are made once, and a payload is one join. On the way in a payload that has the length and
-    the heads of one that was checked before needs no parsing and no check: its parts are slices.
+    the heads of one that was checked before needs no parsing and no check: its parts are slices, and
+    views on it where it is large.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -37,7 +43,7 @@ class PayloadCodec:
         self._plain_inputs = all(info.datatype not in _CHECKED for info in signature.inputs)
         self._plain_outputs = all(info.datatype != "BYTES" for info in signature.outputs)
 
-    def decode(self, payload: bytes) -> tuple[tuple[bytes, ...], Shapes, int]:
+    def decode(self, payload: bytes) -> tuple[tuple[Part, ...], Shapes, int]:
         """Parts, shapes and rows of a Request. Raises TriremeError as `Signature.check` does."""
         template = self._known.get(len(payload))
         if template is not None:
@@ -50,13 +56,13 @@ class PayloadCodec:
             self._learn(payload, tensors, *checked)
         return checked
 
-    def encode(self, shapes: Shapes, parts: Sequence[bytes | memoryview]) -> bytes:
+    def encode(self, shapes: Shapes, parts: Sequence[Part]) -> bytes:
         """Payload of the signature's outputs."""
         heads = self._heads.get(shapes)
         if heads is None:
             infos = self._signature.outputs
             heads = tuple(
-                _head(info.name, info.datatype, shape, len(part))
+                tensor_head(info.name, info.datatype, shape, len(part))
                 for info, shape, part in zip(infos, shapes, parts, strict=True)
             )
             if self._plain_outputs and len(self._heads) < _MOST_TEMPLATES:
@@ -66,10 +72,13 @@ class PayloadCodec:
         return b"".join(piece for pair in zip(heads, parts, strict=True) for piece in pair)
 
     def _learn(
-        self, payload: bytes, tensors: Sequence[Tensor], parts: tuple[bytes, ...], shapes: Shapes, rows: int
+        self, payload: bytes, tensors: Sequence[Tensor], parts: tuple[Part, ...], shapes: Shapes, rows: int
     ) -> None:
         template = _Template(
-            tuple(_head(tensor.name, tensor.datatype, tensor.shape, len(tensor.data)) for tensor in tensors),
+            tuple(
+                tensor_head(tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
+                for tensor in tensors
+            ),
             tuple(len(tensor.data) for tensor in tensors),
             shapes,
             rows,
@@ -93,32 +102,18 @@ class _Template:
         self.shapes = shapes
         self.rows = rows
 
-    def cut(self, payload: bytes) -> tuple[bytes, ...] | None:
+    def cut(self, payload: bytes) -> tuple[Part, ...] | None:
         """Bytes of every tensor; None where the payload has other heads."""
-        parts = []
+        parts: list[Part] = []
+        whole = payload if len(payload) <= _COPIED_BYTES else memoryview(payload)
         position = 0
         for head, length in zip(self._heads, self._lengths, strict=True):
             if not payload.startswith(head, position):
                 return None
             position += len(head)
-            parts.append(payload[position : position + length])
+            parts.append(whole[position : position + length])
             position += length
         return tuple(parts) if position == len(payload) else None
-
-
-def _head(name: str, datatype: str, shape: tuple[int, ...], length: int) -> bytes:
-    inner = envelope_pb2.Tensor(name=name, datatype=datatype, shape=shape).SerializeToString()
-    inner += _DATA_FIELD + _varint(length)
-    return _TENSORS_FIELD + _varint(len(inner) + length) + inner
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
 
 
 def priority(request: oip.ModelInferRequest) -> int:
@@ -197,7 +192,7 @@ def infer_response(
         if typed:
             getattr(output.contents, FIELDS[tensor.datatype]).extend(_values(tensor))
         else:
-            response.raw_output_contents.append(tensor.data)
+            response.raw_output_contents.append(bytes(tensor.data))
     return response
 
 

@@ -18,6 +18,7 @@ from trireme_common.tensors import (
     encode_bytes,
     encode_tensors,
 )
+from trireme_protos.trireme.v1 import envelope_pb2
 
 NUMERIC = [name for name in DATATYPES if name not in ("BYTES", "BF16")]
 
@@ -45,9 +46,29 @@ def test_arrays_survive_the_way_there_and_back(data: st.DataObject, datatype: st
     assert not found.flags.writeable
 
 
+TENSORS = st.builds(
+    Tensor,
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.sampled_from(DATATYPES),
+    st.lists(st.integers(-1, 2**63 - 1), max_size=4).map(tuple),
+    st.binary(max_size=300),
+)
+
+
+@given(st.lists(TENSORS, max_size=4))
+def test_tensors_are_written_as_protobuf_writes_them(tensors: list[Tensor]) -> None:
+    message = envelope_pb2.Tensors()
+    for name, datatype, shape, data in tensors:
+        message.tensors.add(name=name, datatype=datatype, shape=shape, data=bytes(data))
+    assert encode_tensors(tensors) == message.SerializeToString()
+    views = [tensor._replace(data=memoryview(tensor.data)) for tensor in tensors]
+    assert encode_tensors(views) == message.SerializeToString()
+
+
 @given(st.lists(st.binary(max_size=20), max_size=8))
 def test_bytes_elements_survive_the_way_there_and_back(elements: list[bytes]) -> None:
     assert decode_bytes("x", encode_bytes(elements)) == elements
+    assert decode_bytes("x", memoryview(encode_bytes(elements))) == elements
     tensor = Tensor("x", "BYTES", (len(elements),), encode_bytes(elements))
     assert tensor.array().tolist() == elements
     assert Tensor.of("x", tensor.array()) == tensor

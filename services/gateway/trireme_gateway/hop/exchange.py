@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
+from trireme_common.wire import LARGE_BYTES, with_payload
 from trireme_gateway.hop.calls import HopCall, Key, Leg
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopObserver
 from trireme_protos.trireme.v1 import envelope_pb2
 
 _MAX_MS = 2**32 - 1
+_ITEMS, _ITEM_PAYLOAD = 3, 3  # numbers of the fields in envelope.proto
 _CODES = frozenset(code.value for code in Code)
 
 
@@ -194,16 +196,20 @@ class Exchange:
 def _envelope(key: Key, items: Sequence[_Outgoing], now: float) -> bytes:
     envelope = envelope_pb2.Envelope(model=key[0], version=key[1])
     add = envelope.items.add
+    pieces: list[bytes] = []
     for number, payload, call in items:
-        add(
+        large = len(payload) > LARGE_BYTES
+        made = (envelope_pb2.Item if large else add)(
             id=number,
             remaining_ms=min(max(0, int((call.deadline - now) * 1000)), _MAX_MS),
-            payload=payload,
+            payload=b"" if large else payload,
             request_id=call.request_id,
             traceparent=call.traceparent,
             priority=call.priority,
         )
-    return envelope.SerializeToString()
+        if large:
+            pieces += with_payload(_ITEMS, made, _ITEM_PAYLOAD, payload)
+    return b"".join((envelope.SerializeToString(), *pieces))
 
 
 def _outcome(result: envelope_pb2.Result) -> bytes | TriremeError:
