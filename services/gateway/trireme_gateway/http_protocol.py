@@ -14,11 +14,13 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from trireme_gateway.answer_writer import AnswerWriter
+from trireme_gateway.body_reader import BodyReader
 
 MAX_HEADER_BYTES = 64 * 1024
 _HEADER_SECONDS = 10.0
 _BODY_STRETCH_SECONDS = 15.0
 _BODY_STRETCH_BYTES = 16 * 1024
+_END_OF_HEADERS = b"\r\n\r\n"
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -30,7 +32,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_headers = True
         self._begun = False
         """Whether a request line has begun whose headers are not complete."""
+        self._body: BodyReader | None = None
+        """Of the request that arrives, or arrived last."""
         self._body_bytes = 0
+        """Of the stretch."""
         self._deadline: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -46,18 +51,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
+        if len(data) <= MAX_HEADER_BYTES - self._header_bytes:
+            self._receive(data)
+            return
         # In parts, or headers larger than the limit would pass if one read brought them whole.
-        while data and not self.transport.is_closing():
-            size = MAX_HEADER_BYTES - self._header_bytes if self._in_headers else MAX_HEADER_BYTES
-            self._receive(data[:size])
-            data = data[size:]
+        rest, position = memoryview(data), 0
+        while position < len(data) and not self.transport.is_closing():
+            end = position + self._part_size(data, position)
+            self._receive(rest[position:end])
+            position = end
 
-    def _receive(self, data: bytes) -> None:
+    def _part_size(self, data: bytes, position: int) -> int:
+        """How much may be parsed at once: what stands before a body alone, so that the body is one piece."""
+        if not self._in_headers:
+            return max(MAX_HEADER_BYTES, self._body_left())
+        room = MAX_HEADER_BYTES - self._header_bytes
+        ending = data.find(_END_OF_HEADERS, position, position + room)
+        return room if ending < 0 else ending + len(_END_OF_HEADERS) - position
+
+    def _body_left(self) -> int:
+        """What is still to come of a body whose length was declared; 0 where it was not."""
+        declared = [value for name, value in self.headers if name == b"content-length"]
+        return int(declared[0]) - self._body.size if declared and self._body is not None else 0
+
+    def _receive(self, data: bytes | memoryview) -> None:
         if self._in_headers:
             self._header_bytes += len(data)
         else:
             self._body_bytes += len(data)
-        super().data_received(data)
+        super().data_received(data)  # type: ignore[arg-type]  # the parser takes any buffer
         if self._in_headers and self._header_bytes >= MAX_HEADER_BYTES:
             self._refuse(b"431 Request Header Fields Too Large", b"the headers are larger than 64 KiB")
         elif self._deadline is None:
@@ -79,6 +101,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._header_bytes = self._body_bytes = 0
         self._cancel_deadline()
         super().on_headers_complete()
+        self._body = BodyReader(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        if self._body is not None:
+            self._body.add(body)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """As the base does it, keeping the task: it is cancelled when its client leaves."""

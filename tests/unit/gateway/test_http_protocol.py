@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from trireme_gateway.http_protocol import MAX_HEADER_BYTES, BoundedHttpProtocol
-from trireme_gateway.http_server import HttpServer, listen
+from trireme_gateway.http_server import HttpServer
+from trireme_gateway.listening import listen
 
 
 async def echo_size(scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +59,28 @@ async def test_requests_and_bodies_of_any_size_are_answered() -> None:
             post = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % size
             answer = await ask(port, post + b"x" * size)
             assert answer.endswith(b"\r\n\r\n%d" % size)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_headers_behind_a_large_body_have_the_same_limit(answered: bool) -> None:
+    """Also where the body's request was answered before all of it came."""
+
+    async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
+        await (PlainTextResponse("done") if answered else echo_size)(scope, receive, send)
+
+    protocol, transport, _ = connect(hasty)
+    size = 4 * MAX_HEADER_BYTES
+    post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
+    protocol.data_received(post + b"x" * 10)
+    await asyncio.sleep(0.01)
+    protocol.data_received(b"x" * (size - 20))
+    await asyncio.sleep(0.01)
+    assert (b"200 OK" in transport.written) == answered
+    protocol.data_received(b"x" * 10 + HEAD + b"x: " + b"y" * (2 * MAX_HEADER_BYTES) + b"\r\n\r\n")
+    await asyncio.sleep(0.01)
+    assert transport.written.count(b"200 OK") <= 1
+    assert transport.closing
+    protocol.connection_lost(None)
 
 
 async def test_requests_behind_each_other_are_all_answered() -> None:
@@ -214,7 +237,7 @@ async def test_a_body_that_we_do_not_read_may_take_its_time() -> None:
     protocol, transport, loop = connect(stuck)
     protocol.data_received(POST)
     await asyncio.sleep(0)
-    protocol.data_received(b"x" * 200_000)
+    protocol.data_received(b"x" * 300_000)
     assert transport.paused
     loop.run_out()
     loop.run_out()
