@@ -70,7 +70,7 @@ def fill_response(message: pb.ModelInferResponse, response: InferResponse) -> No
         output = message.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
         place = response.places.get(tensor.name)
         if place is None:
-            message.raw_output_contents.append(tensor.data)
+            message.raw_output_contents.append(bytes(tensor.data))
             continue
         message.raw_output_contents.append(b"")  # contents are found by their place among the outputs
         for key, value in place_parameters(place, tensor).items():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.tensors import DATATYPES, Tensor, check_shape, dtype_of
+from trireme_common.tensors import DATATYPES, Data, Tensor, check_shape, dtype_of
 
 _MAX_DIMENSIONS = 64  # numpy's own
 _MAX_ELEMENTS = 1 << 48  # beyond any body, and far enough from where 64-bit sizes overflow
@@ -29,9 +29,13 @@ def check_form(name: str, datatype: str, shape: Sequence[int]) -> int:
     return math.prod(shape)
 
 
-def decode_binary(name: str, datatype: str, shape: Sequence[int], data: bytes) -> Tensor:
+def decode_binary(name: str, datatype: str, shape: Sequence[int], data: Data) -> Tensor:
     """Tensor of raw bytes. Raises TriremeError(INVALID_ARGUMENT) where they do not fit datatype and shape."""
-    count = check_form(name, datatype, shape)
+    return fill(name, datatype, tuple(shape), check_form(name, datatype, shape), data)
+
+
+def fill(name: str, datatype: str, shape: tuple[int, ...], count: int, data: Data) -> Tensor:
+    """As `decode_binary`, with what `check_form` has said."""
     dtype = dtype_of(datatype)
     if dtype is None:
         got, unit, want = _count_elements(name, data), "BYTES elements", count
@@ -42,12 +46,12 @@ def decode_binary(name: str, datatype: str, shape: Sequence[int], data: bytes) -
             Code.INVALID_ARGUMENT,
             f"tensor '{name}': {got} {unit}, but shape {list(shape)} of {datatype} takes {want}",
         )
-    if datatype == "BOOL" and data.strip(b"\0\1"):
+    if datatype == "BOOL" and bytes(data).strip(b"\0\1"):
         raise TriremeError(Code.INVALID_ARGUMENT, f"tensor '{name}': an element of BOOL is the byte 0 or 1")
-    return Tensor(name, datatype, tuple(shape), data)
+    return Tensor(name, datatype, shape, data)
 
 
-def _count_elements(name: str, data: bytes) -> int:
+def _count_elements(name: str, data: Data) -> int:
     """Walks the lengths without copying the elements."""
     count = position = 0
     size = len(data)
@@ -59,13 +63,14 @@ def _count_elements(name: str, data: bytes) -> int:
     return count
 
 
-def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
-    """JSON and binary part of a REST body; `header_length` is `Inference-Header-Content-Length`.
+def split_body(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
+    """JSON and binary part of a REST body, which is not copied; `header_length` is
+    `Inference-Header-Content-Length`.
 
     Raises TriremeError(INVALID_ARGUMENT) for a length that is no number or longer than the body.
     """
     if header_length is None:
-        return body, b""
+        return body, memoryview(b"")
     known = header_length.isascii() and header_length.isdigit() and len(header_length) < 16
     length = int(header_length) if known else -1
     if not 0 < length <= len(body):
@@ -74,17 +79,17 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
             "Inference-Header-Content-Length must be the length of the JSON at the head of the body, "
             f"from 1 to {len(body)}; 0 says that the whole body is the data of the model's one input",
         )
-    return body[:length], body[length:]
+    return body[:length], memoryview(body)[length:]
 
 
 class BinaryReader:
     """Hands out the binary part of a body, piece by piece, in the order of the inputs."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: memoryview) -> None:
         self._data = data
         self._position = 0
 
-    def take(self, name: str, size: object) -> bytes:
+    def take(self, name: str, size: object) -> memoryview:
         """The next `size` bytes, the `binary_data_size` of the input `name`."""
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise TriremeError(

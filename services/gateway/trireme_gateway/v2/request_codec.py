@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor
 from trireme_gateway.json_body import parse_json
-from trireme_gateway.v2.binary_codec import BinaryReader, decode_binary, split_body
+from trireme_gateway.v2.binary_codec import BinaryReader, check_form, fill, split_body
 from trireme_gateway.v2.json_codec import decode_json
 from trireme_gateway.v2.requests import InferRequest, Parameter, Parameters, RequestedOutput
-from trireme_gateway.v2.shared_memory import NO_SHARED_INPUTS, SharedInputs, place_of
+from trireme_gateway.v2.shared_memory import NO_SHARED_INPUTS, Place, SharedInputs, place_of
+
+_KEPT_BYTES = 2048
+_KEPT_HEADS = 1024
+
+
+class _Input(NamedTuple):
+    """An input as the JSON has it, checked but for its data."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    elements: int
+    """How many, where the data is not in the JSON."""
+    place: Place | None
+    binary_size: Parameter | None
+    data: Any
+
+
+class _Head(NamedTuple):
+    """The JSON of a request."""
+
+    inputs: tuple[_Input, ...]
+    outputs: tuple[RequestedOutput, ...]
+    parameters: Parameters
+    id: str
 
 
 def decode_request(
@@ -22,21 +48,31 @@ def decode_request(
 
     Unknown keys and parameters are ignored. Raises TriremeError(INVALID_ARGUMENT), and what `shared` raises.
     """
-    head, tail = split_body(body, header_length)
-    content = parse_json(head)
+    text, tail = split_body(body, header_length)
+    head = (_read_again if tail and len(text) <= _KEPT_BYTES else _read)(text)
+    reader = BinaryReader(tail)
+    inputs = tuple([_filled(given, reader, shared) for given in head.inputs])
+    reader.finish()
+    return InferRequest(inputs, head.outputs, head.parameters, head.id)
+
+
+def _read(text: bytes) -> _Head:
+    content = parse_json(text)
     if not isinstance(content, dict):
         raise _invalid("the body must be a JSON object with 'inputs'")
-    reader = BinaryReader(tail)
-    inputs = tuple(_input(entry, reader, shared) for entry in _objects(content, "inputs"))
-    reader.finish()
-    outputs = tuple(_output(entry) for entry in _objects(content, "outputs", optional=True))
+    inputs = tuple(map(_input, _objects(content, "inputs")))
+    outputs = tuple(map(_output, _objects(content, "outputs", optional=True)))
     request_id = content.get("id") or ""
     if not isinstance(request_id, str):
         raise _invalid("'id' must be a string")
-    return InferRequest(inputs, outputs, _parameters(content, "the request"), request_id)
+    return _Head(inputs, outputs, _parameters(content, "the request"), request_id)
 
 
-def _input(entry: Mapping[str, Any], reader: BinaryReader, shared: SharedInputs) -> Tensor:
+# Before binary data a client says the same again and again.
+_read_again = lru_cache(_KEPT_HEADS)(_read)
+
+
+def _input(entry: Mapping[str, Any]) -> _Input:
     name = _name(entry, "input")
     datatype = entry.get("datatype")
     shape = entry.get("shape")
@@ -46,20 +82,27 @@ def _input(entry: Mapping[str, Any], reader: BinaryReader, shared: SharedInputs)
         raise _invalid(f"input '{name}': 'shape' must be a list of whole numbers")
     parameters = _parameters(entry, f"input '{name}'")
     place = place_of(parameters, f"input '{name}'") if parameters else None
-    if place is not None:
-        if entry.get("data") is not None or "binary_data_size" in parameters:
-            raise _invalid(
-                f"input '{name}': Input must set only one of the following fields: 'data', "
-                "'binary_data_size' in 'parameters', 'shared_memory_region' in 'parameters'"
-            )
-        return decode_binary(name, datatype, shape, shared.take(place))
-    if "binary_data_size" in parameters:
-        if entry.get("data") is not None:
-            raise _invalid(f"input '{name}': has both 'data' and the parameter binary_data_size")
-        return decode_binary(name, datatype, shape, reader.take(name, parameters["binary_data_size"]))
-    if "data" not in entry:
+    size, data = parameters.get("binary_data_size"), entry.get("data")
+    if place is not None and (data is not None or size is not None):
+        raise _invalid(
+            f"input '{name}': Input must set only one of the following fields: 'data', "
+            "'binary_data_size' in 'parameters', 'shared_memory_region' in 'parameters'"
+        )
+    if size is not None and data is not None:
+        raise _invalid(f"input '{name}': has both 'data' and the parameter binary_data_size")
+    if place is None and size is None and "data" not in entry:
         raise _invalid(f"input '{name}': has neither 'data' nor the parameter binary_data_size")
-    return decode_json(name, datatype, shape, entry["data"])
+    elements = 0 if place is None and size is None else check_form(name, datatype, shape)
+    return _Input(name, datatype, tuple(shape), elements, place, size, data)
+
+
+def _filled(given: _Input, reader: BinaryReader, shared: SharedInputs) -> Tensor:
+    name, datatype, shape, elements, place, size, data = given
+    if place is not None:
+        return fill(name, datatype, shape, elements, shared.take(place))
+    if size is not None:
+        return fill(name, datatype, shape, elements, reader.take(name, size))
+    return decode_json(name, datatype, shape, data)
 
 
 def _output(entry: Mapping[str, Any]) -> RequestedOutput:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from trireme_common.tensors import Tensor
+from trireme_common.tensors import Data, Tensor
 from trireme_gateway.v2.json_codec import encode_json
 from trireme_gateway.v2.requests import InferRequest, InferResponse
 from trireme_gateway.v2.shared_memory import Place, place_parameters
@@ -23,7 +23,7 @@ class Encoded:
 
 def encode_response(request: InferRequest, response: InferResponse) -> Encoded:
     """Raises TriremeError(INVALID_ARGUMENT) where an output cannot be said in JSON."""
-    blobs: list[bytes] = []
+    blobs: list[Data] = []
     outputs = []
     for tensor in response.outputs:
         place = response.places.get(tensor.name)

@@ -133,6 +133,6 @@ async def write_outputs(
 
     def write() -> None:
         for name, place in places.items():
-            memory.write(place, outputs[name].data)
+            memory.write(place, bytes(outputs[name].data))
 
     await away_from_loop(write, sum(len(outputs[name].data) for name in places))

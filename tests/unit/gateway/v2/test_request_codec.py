@@ -63,6 +63,24 @@ def test_binary_data_passes_unchanged(datatype: str, data: st.DataObject) -> Non
     assert list(request.inputs) == tensors
 
 
+def test_requests_with_the_same_head_have_their_own_data() -> None:
+    entry = {"name": "x", "datatype": "INT32", "shape": [2], "parameters": {"binary_data_size": 8}}
+    content = {"inputs": [entry], "outputs": [{"name": "y"}], "parameters": {"priority": 2}}
+    requests = [decode_request(*binary_body(content, bytes([at]) * 8)) for at in range(3)]
+    for at, request in enumerate(requests):
+        assert request.inputs == (Tensor("x", "INT32", (2,), bytes([at]) * 8),)
+        assert (request.outputs, request.priority) == ((RequestedOutput("y"),), 2)
+    with pytest.raises(TriremeError, match="4 bytes are left"):
+        decode_request(*binary_body(content, bytes(4)))
+
+
+def test_large_binary_data_is_not_copied() -> None:
+    body, length = binary_body({"inputs": [_entry(80_000, shape=[20_000])]}, bytes(80_000))
+    (tensor,) = decode_request(body, length).inputs
+    assert isinstance(tensor.data, memoryview)
+    assert tensor.data.obj is body
+
+
 def test_json_and_binary_inputs_mix_in_one_request() -> None:
     y = {"name": "y", "datatype": "BYTES", "shape": [1, 1], "parameters": {"binary_data_size": 6}}
     z = {"name": "z", "datatype": "FP32", "shape": [], "parameters": {"binary_data_size": 4}}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.payloads import MAX_PAYLOAD_BYTES
-from trireme_common.tensors import Tensor, decode_bytes, encode_bytes
+from trireme_common.tensors import Data, Tensor, decode_bytes, encode_bytes
 
 _Kind = tuple[tuple[str, str, tuple[int, ...]], ...]
 """Name, datatype and shape but for its rows, of every tensor."""
@@ -91,7 +91,7 @@ def _cut(tensor: Tensor, rows: Sequence[int]) -> list[Tensor]:
             f"the inference server answered {total} rows with output '{tensor.name}' of shape "
             f"{list(tensor.shape)}",
         )
-    parts: list[bytes] = []
+    parts: list[Data] = []
     if tensor.datatype == "BYTES":
         elements = decode_bytes(tensor.name, tensor.data)
         each = len(elements) // total

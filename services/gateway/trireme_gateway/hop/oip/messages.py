@@ -22,7 +22,7 @@ def encode_request(
     message = pb.ModelInferRequest(model_name=model, model_version=version, id=request_id)
     for tensor in tensors:
         message.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        message.raw_input_contents.append(tensor.data)
+        message.raw_input_contents.append(bytes(tensor.data))
     if priority:
         message.parameters["priority"].uint64_param = priority
     return message.SerializeToString()
