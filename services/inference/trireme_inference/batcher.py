@@ -26,7 +26,7 @@ from trireme_inference.deadlines import DeadlineHeap
 from trireme_inference.instances import Instances
 from trireme_inference.observer import Observer, Silent, report_of, served_by
 from trireme_inference.refusals import refusal
-from trireme_inference.requests import Answer, Request, Sink, ran_as_one
+from trireme_inference.requests import Answer, Ran, Request, Sink
 from trireme_inference.slicing import cut
 
 logger = structlog.get_logger(__name__)
@@ -185,20 +185,20 @@ class Batcher:
 
     # As the work of its instances, on their threads
 
-    def run(self, batch: Batch[Request]) -> list[Answer]:
+    def run(self, batch: Batch[Request]) -> Ran:
         try:
-            return self._run(batch.requests)
+            return Ran(self._run(batch.requests))
         except Exception:  # Execution answers what a model does wrong; this is a defect of ours
             logger.exception("batch_failed")
-            return [Answer(request, error=refusal(Code.INTERNAL)) for request in batch.requests]
+            return Ran([Answer(request, error=refusal(Code.INTERNAL)) for request in batch.requests])
 
-    def follow(self, batch: Batch[Request], answers: list[Answer], seconds: float) -> Batch[Request] | None:
+    def follow(self, batch: Batch[Request], ran: Ran, seconds: float) -> Batch[Request] | None:
         following = None
         with self._lock:
             try:
-                if ran_as_one(answers):
-                    complete = len(answers) == len(batch.requests)
-                    rows = batch.rows if complete else sum(answer.request.rows for answer in answers)
+                if ran.as_one:
+                    complete = len(ran.answers) == len(batch.requests)
+                    rows = batch.rows if complete else sum(answer.request.rows for answer in ran.answers)
                     self._policy.ran(rows, seconds)
                 following = self._taken()
             except Exception:  # a defect of ours must take neither the instance nor these answers with it
@@ -206,19 +206,20 @@ class Batcher:
             self._idle += following is None
         return following
 
-    def tell(self, batch: Batch[Request], answers: list[Answer]) -> bool:
+    def tell(self, batch: Batch[Request], ran: Ran) -> bool:
         try:
-            self._loop.call_soon_threadsafe(self._finished, batch, answers)
+            self._loop.call_soon_threadsafe(self._finished, batch, ran)
         except RuntimeError:  # the loop has ended: nobody waits any more
             return False
         return True
 
     # On the loop again
 
-    def _finished(self, batch: Batch[Request], answers: list[Answer]) -> None:
+    def _finished(self, batch: Batch[Request], ran: Ran) -> None:
+        answers = ran.answers
         with self._lock:
             self._out -= 1
-            if ran_as_one(answers):
+            if ran.as_one:
                 self._policy.answered(time.monotonic() - batch.oldest, batch.reason)
         self._pump()
         if answers:

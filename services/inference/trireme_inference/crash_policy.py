@@ -16,7 +16,7 @@ import structlog
 
 from trireme_common.errors import Code, TriremeError
 from trireme_inference.quarantine import Quarantine, Verdict
-from trireme_inference.requests import Answer, Request, Shapes
+from trireme_inference.requests import Answer, Part, Request, Shapes
 from trireme_inference.workers.worker import WorkerLost
 from trireme_inference.workers.worker_set import WorkerCounts
 
@@ -30,7 +30,7 @@ class _Given(NamedTuple):
 
     rows: int
     shapes: Shapes
-    parts: tuple[bytes, ...]
+    parts: tuple[Part, ...]
 
 
 class CrashPolicy:

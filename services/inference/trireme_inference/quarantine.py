@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Protocol
 
-from trireme_inference.requests import Shapes
+from trireme_inference.requests import Part, Shapes
 
 CAPACITY = 1024
 
@@ -32,7 +32,7 @@ class Input(Protocol):
     @property
     def shapes(self) -> Shapes: ...
     @property
-    def parts(self) -> tuple[bytes, ...]: ...
+    def parts(self) -> tuple[Part, ...]: ...
 
 
 class Quarantine:

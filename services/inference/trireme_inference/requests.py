@@ -21,6 +21,8 @@ class Caller(Protocol):
         """True once nobody waits any more."""
 
 
+Part = bytes | memoryview
+"""Raw bytes of one tensor; a view refers to the payload that it came in."""
 Shapes = tuple[tuple[int, ...], ...]
 
 
@@ -34,7 +36,7 @@ class Sink(Protocol):
 class Request:
     """Checked input of one item. Times are seconds of the monotonic clock."""
 
-    parts: tuple[bytes, ...]
+    parts: tuple[Part, ...]
     """Raw bytes of every input, in the model's order."""
     shapes: Shapes
     """Shape of every input without the batch dimension (with it, where the model does not batch):
@@ -84,7 +86,7 @@ class Answer:
     """Outputs of one request in the order of its signature's outputs, or the error it suffers alone."""
 
     request: Request
-    parts: tuple[bytes | memoryview, ...] = ()
+    parts: tuple[Part, ...] = ()
     shapes: Shapes = ()
     """Full shapes, batch dimension included."""
     error: TriremeError | None = None
@@ -94,10 +96,18 @@ class Answer:
     """The run that it came from, or all runs of its slices in one; None where it failed."""
 
 
-def ran_as_one(answers: Sequence[Answer]) -> bool:
+@dataclass(slots=True, eq=False)
+class Ran:
+    """The answers of one batch."""
+
+    answers: list[Answer]
+    as_one: bool = field(init=False)
     """False where nothing ran, or the batch failed and was run in pieces, each with a time of its own."""
-    return (
-        bool(answers)
-        and answers[0].error is None
-        and answers[0].compute_seconds == answers[-1].compute_seconds
-    )
+
+    def __post_init__(self) -> None:
+        first = self.answers[0] if self.answers else None
+        self.as_one = (
+            first is not None
+            and first.error is None
+            and first.compute_seconds == self.answers[-1].compute_seconds
+        )

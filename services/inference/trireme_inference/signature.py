@@ -12,11 +12,11 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array, Tensor, decode_bytes, dtype_of, encode_bytes
 from trireme_inference.backend import RunError
-from trireme_inference.requests import Request, Shapes
+from trireme_inference.requests import Part, Request, Shapes
 from trireme_inference.shape_buckets import ShapeBuckets, pad_rows
 
-Row = tuple[bytes | memoryview, ...]
-Stack = Callable[[Sequence[bytes]], bytes | Array]
+Row = tuple[Part, ...]
+Stack = Callable[[Sequence[Part]], Part | Array]
 """The parts one after the other; an Array is one of bytes."""
 
 
@@ -39,13 +39,13 @@ class Signature:
     def __post_init__(self) -> None:
         object.__setattr__(self, "fetch", tuple(info.name for info in self.outputs))
 
-    def check(self, tensors: Sequence[Tensor]) -> tuple[tuple[bytes, ...], Shapes, int]:
+    def check(self, tensors: Sequence[Tensor]) -> tuple[Row, Shapes, int]:
         """Parts, shapes and rows of a Request.
 
         Raises TriremeError: WRONG_SHAPE for a shape that the model does not take, INVALID_ARGUMENT
         for names, datatypes and byte counts that do not fit.
         """
-        parts: list[bytes] = []
+        parts: list[Part] = []
         shapes: list[tuple[int, ...]] = []
         rows = 0
         for info, tensor in zip(self.inputs, self._in_order(tensors), strict=True):
@@ -138,16 +138,18 @@ def batches(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> bool
     return all(info.shape[:1] == (-1,) for info in (*inputs, *outputs))
 
 
-def joined(parts: Sequence[bytes]) -> bytes:
+def joined(parts: Sequence[Part]) -> Part:
     """The parts one after the other; not copied where there is but one."""
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def to_array(info: TensorInfo, data: bytes | Array, shape: tuple[int, ...]) -> Array:
-    """Read-only ndarray of checked bytes; BYTES give an object array of bytes."""
+def to_array(info: TensorInfo, data: Part | Array, shape: tuple[int, ...]) -> Array:
+    """Ndarray of checked bytes, not to be written to; BYTES give an object array of bytes."""
     dtype = dtype_of(info.datatype)
     if dtype is not None:
-        return np.frombuffer(data, dtype=dtype).reshape(shape)
+        array = np.frombuffer(data, dtype=dtype).reshape(shape)
+        # A view begins wherever its tensor stands in the payload, which not every kernel can read.
+        return array if array.flags.aligned else array.copy()
     elements = decode_bytes(info.name, bytes(data))
     array = np.empty(len(elements), dtype=object)
     array[:] = elements
@@ -179,7 +181,7 @@ def _check_tensor(info: TensorInfo, tensor: Tensor) -> None:
             Code.INVALID_ARGUMENT,
             f"input '{info.name}': {got} {unit}, but shape {list(shape)} of {info.datatype} takes {want}",
         )
-    if info.datatype == "BOOL" and tensor.data.strip(b"\0\1"):
+    if info.datatype == "BOOL" and bytes(tensor.data).strip(b"\0\1"):
         raise TriremeError(
             Code.INVALID_ARGUMENT, f"input '{info.name}': an element of BOOL is the byte 0 or 1"
         )
@@ -197,7 +199,7 @@ def _count_texts(info: TensorInfo, tensor: Tensor) -> int:
     return len(elements)
 
 
-def _cut(output: Array, rows: Sequence[int]) -> list[bytes | memoryview]:
+def _cut(output: Array, rows: Sequence[int]) -> list[Part]:
     if output.dtype == np.object_:
         ends = np.cumsum(rows).tolist()
         return [
@@ -206,7 +208,7 @@ def _cut(output: Array, rows: Sequence[int]) -> list[bytes | memoryview]:
         ]
     whole = _whole(output)
     size = len(whole) // len(output)
-    cut: list[bytes | memoryview] = []
+    cut: list[Part] = []
     start = 0
     for count in rows:
         cut.append(whole[start : start + count * size])
@@ -228,7 +230,7 @@ def _split_padded(
     ]
 
 
-def _whole(output: Array) -> bytes | memoryview:
+def _whole(output: Array) -> Part:
     if output.dtype == np.object_:
         return encode_bytes(output.ravel().tolist())
     return np.ascontiguousarray(output).reshape(-1).view(np.uint8).data

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import decode_bytes, dtype_of, encode_bytes
-from trireme_inference.requests import Answer, Request, RunTimes
+from trireme_inference.requests import Answer, Part, Request, RunTimes
 
 Told = Callable[[Answer], None]
 
@@ -70,7 +70,7 @@ def cut(request: Request, max_rows: int, told: Told = lambda _: None) -> list[Re
     return slices
 
 
-def _cut_part(name: str, datatype: str, part: bytes, rows: int, max_rows: int) -> list[bytes]:
+def _cut_part(name: str, datatype: str, part: Part, rows: int, max_rows: int) -> Sequence[Part]:
     if dtype_of(datatype) is not None:
         size = len(part) // rows * max_rows
         # A row may be empty (a dimension of 0): every slice is then.

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.inference_fakes import FakeCaller, Inbox
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
 from trireme_inference.converters import PayloadCodec
+from trireme_inference.requests import Request
 from trireme_inference.signature import Signature
 from trireme_protos.trireme.v1 import envelope_pb2
 
@@ -96,6 +98,20 @@ def test_a_payload_that_was_seen_before_decodes_as_one_that_was_not(stream: list
         tensors[0] = Tensor("a", "FP32", (rows, 2), random.randbytes(rows * 8))
         payload = encode_tensors(tensors[::-1] if swapped else tensors)
         assert codec.decode(payload) == SIGNATURE.check(tensors)
+
+
+def test_parts_of_a_large_payload_are_views_that_run_wherever_they_begin() -> None:
+    codec = PayloadCodec(SIGNATURE)
+    for rows in (1000, 1000, 1001, 1001):  # the second of a length is not parsed any more
+        tensors = pair(rows)
+        parts, shapes, count = codec.decode(encode_tensors(tensors))
+        assert parts == (tensors[0].data, tensors[1].data)
+        request = Request(parts, shapes, count, 1e9, 0.0, SIGNATURE, FakeCaller(), Inbox())
+        for feed in (SIGNATURE.feed([request]), SIGNATURE.feed([request, request])):
+            for tensor in tensors:
+                assert feed[tensor.name].flags.aligned
+                assert np.array_equal(feed[tensor.name][:rows], tensor.array())
+    assert all(isinstance(part, memoryview) for part in parts)
 
 
 def test_inputs_in_another_order_are_not_mistaken_where_their_bytes_were_equal_once() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from trireme_common.tensors import Array, datatype_of
+from trireme_inference.requests import Part
 from trireme_inference.workers.messages import Placed
 from trireme_inference.workers.segment import Buffer, SegmentPool, aligned, parts_of
 
@@ -25,7 +26,7 @@ class Staging:
         self.free = 0
         """Where room begins."""
 
-    def stack(self, parts: Sequence[bytes]) -> bytes | Array:
+    def stack(self, parts: Sequence[Part]) -> Part | Array:
         """The parts one after the other: in shared memory, or elsewhere where they do not fit."""
         start = self.free
         if start + sum(map(len, parts)) > self.segment.size:
