@@ -68,3 +68,28 @@ def test_a_failure_has_its_exit_code_and_says_why(port: str, code: int, expected
         assert process.returncode == code
         assert expected in errors
         assert ("Traceback" in errors) == (code == 1)
+
+
+HEAP = textwrap.dedent(
+    """
+    import ctypes
+    from trireme_common.process import keep_freed_memory
+
+    class Mallinfo(ctypes.Structure):
+        _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd e f g h i".split()]
+
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = Mallinfo
+    libc.malloc.argtypes, libc.malloc.restype = (ctypes.c_size_t,), ctypes.c_void_p
+    keep_freed_memory()
+    mapped = [libc.mallinfo2().hblkhd]
+    for size in (150_000, 3_000_000, 5_000_000):
+        libc.malloc(size)
+        mapped.append(libc.mallinfo2().hblkhd)
+    print([after > before for before, after in zip(mapped, mapped[1:])])
+    """
+)
+
+
+def test_memory_of_bodies_comes_from_the_heap_and_that_of_giants_does_not() -> None:
+    assert subprocess.check_output([sys.executable, "-c", HEAP], text=True) == "[False, False, True]\n"
