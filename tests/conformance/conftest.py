@@ -41,7 +41,11 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     with contextlib.ExitStack() as stack:
         nowhere = stack.enter_context(closed_port())
         stages = {f"TRIREME_GATEWAY_{stage}_ADDRESSES": nowhere for stage in _STAGES}
-        own = {"TRIREME_GATEWAY_HTTP_PORT": str(ports[0]), "TRIREME_GATEWAY_GRPC_PORT": str(ports[1])}
+        own = {
+            "TRIREME_GATEWAY_HTTP_PORT": str(ports[0]),
+            "TRIREME_GATEWAY_GRPC_PORT": str(ports[1]),
+            "TRIREME_GATEWAY_DRAIN_SECONDS": "0.1",
+        }
         log = stack.enter_context((tmp_path_factory.mktemp("idle") / "gateway.log").open("wb"))
         command = [sys.executable, "-m", "trireme_gateway"]
         process = subprocess.Popen(command, env={**os.environ, **stages, **own}, stderr=log)

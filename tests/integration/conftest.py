@@ -11,20 +11,28 @@ import pytest
 
 from tests.support.minilm import build_minilm
 from tests.support.platform import Platform, copy_models, platform
+from tests.support.stage_process import free_port
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def metrics_ports() -> dict[str, int]:
+    """Where the running platform's services tell their metrics."""
+    return {service: free_port() for service in ("gateway", "preprocess", "inference", "postprocess")}
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, metrics_ports: dict[str, int]) -> Iterator[Platform]:
     """The platform over the models that ship, with an embedded Redis."""
     models = copy_models(tmp_path_factory.mktemp("models"))
-    with platform(models, tmp_path_factory.mktemp("platform")) as started:
+    ports = {f"TRIREME_{service.upper()}_METRICS_PORT": str(port) for service, port in metrics_ports.items()}
+    with platform(models, tmp_path_factory.mktemp("platform"), **ports) as started:
         yield started
 
 
 @pytest.fixture
 def client(running: Platform) -> Iterator[httpx.Client]:
     """A client of the running platform."""
-    with httpx.Client(base_url=running.url, timeout=30) as opened:
+    with running.client() as opened:
         yield opened
 
 

@@ -10,8 +10,7 @@ import pytest
 from tests.charts import helm
 from tests.charts.cases import cases, objects
 from tests.charts.checks.monitoring import metric_names
-from tests.support.platform import ROOT, copy_models, platform
-from tests.support.stage_process import free_port
+from tests.support.platform import ROOT, Platform
 
 _FAMILY = re.compile(r"^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (\w+)$", re.MULTILINE)
 _PARTS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
@@ -27,10 +26,10 @@ def _asked() -> dict[str, str]:
     }
 
 
-def _requests(url: str) -> None:
+def _requests(running: Platform) -> None:
     """One of each kind, a second time from the cache, and some that fail."""
     seven = (ROOT / "models" / "digits" / "samples" / "7.png").read_bytes()
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with running.client() as client:
         for _ in range(2):
             assert client.post("/predict", json={"texts": ["这家酒店非常好"]}).status_code == 200
             assert client.post("/predict", files={"file": ("7.png", seven, "image/png")}).status_code == 200
@@ -45,14 +44,10 @@ def _names(port: int) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def scraped(running: Platform, metrics_ports: dict[str, int]) -> set[str]:
     """What all four services answer after a few requests."""
-    ports = {service: free_port() for service in ("gateway", "preprocess", "inference", "postprocess")}
-    settings = {f"TRIREME_{service.upper()}_METRICS_PORT": str(port) for service, port in ports.items()}
-    folder = tmp_path_factory.mktemp("platform")
-    with platform(copy_models(folder / "models"), folder, **settings) as running:
-        _requests(running.url)
-        return set().union(*map(_names, ports.values()))
+    _requests(running)
+    return set().union(*map(_names, metrics_ports.values()))
 
 
 def test_every_metric_that_the_chart_asks_for_is_there(scraped: set[str]) -> None:

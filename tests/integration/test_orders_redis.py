@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.fleets import Fleet
@@ -86,11 +85,11 @@ def test_a_platform_that_starts_afresh_on_nothing_but_redis_remembers(tmp_path: 
     }
     with redis_server() as server:
         with platform(models, tmp_path, "--redis", server.url, **environment) as running:
-            rolled = httpx.post(f"{running.url}/v2/repository/models/times/rollback", timeout=30)
+            rolled = running.post("/v2/repository/models/times/rollback")
             assert rolled.json() == {"name": "times", "version": "1"}
             wait_for_key(server)
         with platform(models, tmp_path, "--redis", server.url, **environment) as running:
-            answer = httpx.post(f"{running.url}/v1/models/times/predict", json=[3, 0, 0, 0])
+            answer = running.post("/v1/models/times/predict", json=[3, 0, 0, 0])
             assert (answer.json()["version"], answer.json()["values"][0]) == ("1", 3.0)
 
 

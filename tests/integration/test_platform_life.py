@@ -90,7 +90,7 @@ async def test_versions_come_and_fail_without_a_lost_request(tmp_path: Path) -> 
             await until(lambda: load.answered > before + 20)
         assert load.failures == []
         assert load.versions == {"1", "2"}
-        health = httpx.get(f"{running.url}/health").json()
+        health = running.get("/health").json()
         assert health["models"]["times"]["version"] == "2"
 
 
@@ -114,19 +114,19 @@ async def test_two_workers_share_the_port_and_the_metrics(tmp_path: Path) -> Non
     with platform(models, tmp_path, "--workers", "2") as running:
         asked = 0
         for _ in range(60):  # each on a connection of its own, so both workers answer some
-            assert httpx.post(f"{running.url}/predict", json={"data": [asked, 0, 0, 0]}).status_code == 200
+            assert running.post("/predict", json={"data": [asked, 0, 0, 0]}).status_code == 200
             asked += 1
         answered_by = await _workers(running.pids["gateway"][0])
         assert len(answered_by) == 2
         for _ in range(4):
-            text = httpx.get(f"{running.url}/metrics").text
+            text = running.get("/metrics").text
             assert f'model_requests_total{{endpoint="/predict",status="200"}} {asked}.0' in text
             assert f'model_inference_duration_seconds_count{{model="times"}} {asked}.0' in text
-            assert httpx.get(f"{running.url}/health").json()["stats"]["total_requests"] == asked
+            assert running.get("/health").json()["stats"]["total_requests"] == asked
         answered_by[0].kill()
         await until(lambda: len(_alive(running.pids["gateway"][0])) == 2 and not _runs(answered_by[0]))
         await until(lambda: _answers(running.url))
-        text = httpx.get(f"{running.url}/metrics").text
+        text = running.get("/metrics").text
         assert f'model_requests_total{{endpoint="/predict",status="200"}} {asked}.0' in text
 
 
@@ -175,13 +175,13 @@ def test_a_bad_model_is_shown_and_the_rest_serves(tmp_path: Path) -> None:
     models = copy_models(tmp_path / "models", "tabular")
     write_times(models, 1, b"no model at all")
     with platform(models, tmp_path) as running:
-        health = httpx.get(f"{running.url}/health").json()
+        health = running.get("/health").json()
         assert health["status"] == "degraded"
         assert health["models"]["times"]["state"] == "UNAVAILABLE"
         assert "version 1: " in health["models"]["times"]["reason"]
         assert str(tmp_path) not in health["models"]["times"]["reason"]
-        assert httpx.get(f"{running.url}/readyz").status_code == 200
-        refused = httpx.post(f"{running.url}/v1/models/times:predict", json={"instances": [[1, 2, 3, 4]]})
+        assert running.get("/readyz").status_code == 200
+        refused = running.post("/v1/models/times:predict", json={"instances": [[1, 2, 3, 4]]})
         assert refused.status_code == 503
         assert refused.headers["retry-after"]
 
@@ -194,7 +194,7 @@ def test_cors_by_setting(tmp_path: Path) -> None:
         asked = {"origin": origin, "access-control-request-method": "POST"}
         preflight = httpx.options(f"{running.url}/predict", headers=asked)
         assert preflight.headers["access-control-allow-origin"] == origin
-        answer = httpx.post(f"{running.url}/predict", json={"data": [1, 0, 0, 0]}, headers={"origin": origin})
+        answer = running.post("/predict", json={"data": [1, 0, 0, 0]}, headers={"origin": origin})
         assert answer.headers["access-control-allow-origin"] == origin
         stranger = httpx.options(
             f"{running.url}/predict", headers={**asked, "origin": "https://other.example"}

@@ -42,7 +42,7 @@ FAST = {"TRIREME_MODELS_POLL_SECONDS": "0.2", "TRIREME_PREPROCESS_DRAIN_SECONDS"
 
 
 def version_of(running: Platform) -> str:
-    answer = httpx.post(f"{running.url}/v1/models/times/predict", json=[1, 0, 0, 0])
+    answer = running.post("/v1/models/times/predict", json=[1, 0, 0, 0])
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["values"][0] == float(body["version"])
@@ -57,7 +57,7 @@ def order(
 
 
 def index(running: Platform, **body: Any) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = httpx.post(f"{running.url}/v2/repository/index", json=body or None).json()
+    found: list[dict[str, str]] = running.post("/v2/repository/index", json=body or None).json()
     return found
 
 
@@ -81,7 +81,7 @@ async def test_a_rollback_reaches_every_replica_and_outlives_them_until_it_is_li
         assert {version_of(running) for _ in range(20)} == {"2"}
     with platform(models, tmp_path, "--replicas", "inference=2", "--redis", "off", **FAST) as running:
         assert {version_of(running) for _ in range(20)} == {"2"}
-        assert "was put back" in httpx.get(f"{running.url}/health").json()["models"]["times"]["reason"]
+        assert "was put back" in running.get("/health").json()["models"]["times"]["reason"]
         lifted = order(running, "rollback", method="DELETE")
         assert (lifted.status_code, lifted.json()) == (200, {"name": "times", "version": "4"})
         assert {version_of(running) for _ in range(20)} == {"4"}
@@ -131,10 +131,10 @@ def test_load_and_unload_by_command_route_and_tritons_client(tmp_path: Path) -> 
         entry = {"name": "times", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded"}
         assert entry in index(running)
         assert [model["name"] for model in index(running, ready=True)] == ["other"]
-        refused = httpx.post(f"{running.url}/v1/models/times/predict", json=[1, 0, 0, 0])
+        refused = running.post("/v1/models/times/predict", json=[1, 0, 0, 0])
         assert (refused.status_code, refused.json()["code"]) == (503, "model_not_ready")
-        assert httpx.get(f"{running.url}/readyz").status_code == 200
-        assert httpx.get(f"{running.url}/health").json()["status"] == "healthy"
+        assert running.get("/readyz").status_code == 200
+        assert running.get("/health").json()["status"] == "healthy"
         assert order(running, "load").status_code == 200
         assert version_of(running) == "1"
         unloading = order(
@@ -148,7 +148,7 @@ def test_load_and_unload_by_command_route_and_tritons_client(tmp_path: Path) -> 
         assert nobody.json()["error"].startswith("unknown model 'nobody'")
         triton = subprocess.run([sys.executable, "-c", _TRITON, running.grpc], capture_output=True, text=True)
         assert triton.returncode == 0, triton.stderr
-        assert httpx.post(f"{running.url}/v1/models/times/predict", json=[1, 0, 0, 0]).status_code == 503
+        assert running.post("/v1/models/times/predict", json=[1, 0, 0, 0]).status_code == 503
         loaded = trireme(running, "load", "times", "--json")
         assert json.loads(loaded.stdout) == {"name": "times", "state": "READY", "version": "1"}
         assert version_of(running) == "1"

@@ -146,7 +146,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with platform(models, folder, "--replicas", "inference=2", "--workers", "2") as started:
         for text in TEXTS * 2:
             # A connection each, so that both workers are asked.
-            httpx.post(f"{started.url}/predict", json={"texts": [text]}, timeout=30).raise_for_status()
+            started.post("/predict", json={"texts": [text]}).raise_for_status()
         for number in range(7):
             row = {"name": "input", "datatype": "FP32", "shape": [1, 10], "data": [number, *FEATURES[1:]]}
             url = f"{started.url}/v2/models/tabular.inference/infer"
@@ -155,7 +155,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def statistics(counted: Platform, path: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{counted.url}/v2/models/{path}", timeout=30)
+    answer = counted.get(f"/v2/models/{path}")
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["model_stats"]
     return found
@@ -207,7 +207,7 @@ def replicas(counted: Platform) -> list[str]:
 
 
 def test_the_gateway_shows_all_its_processes_and_the_cache(counted: Platform) -> None:
-    text = httpx.get(f"{counted.url}/metrics", timeout=30).text
+    text = counted.get("/metrics").text
     pids = re.findall(r'^process_cpu_seconds_total\{pid="(\d+)"\} [\d.]+$', text, re.MULTILINE)
     assert len(pids) == len(set(pids)) == 3  # the supervisor and its two workers
     assert re.findall(r'^process_resident_memory_bytes\{pid="(\d+)"\}', text, re.MULTILINE) == pids

@@ -147,7 +147,7 @@ def test_where_no_collector_is_named_traces_are_in_the_log(running: Platform) ->
     assert httpx.post(setting, json=given).json()["trace_level"] == ["TIMESTAMPS"]
     try:
         for number in range(3):
-            answer = httpx.post(f"{running.url}/predict", json={"data": [number] * 10})
+            answer = running.post("/predict", json={"data": [number] * 10})
             assert answer.status_code == 200
         end = time.monotonic() + 10
         while not (roots := _spans(running, "POST /predict")):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,12 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("sentiment-zh", "digits", "tabular")
-_READY_SECONDS = 90
 _STOP_SECONDS = 40
+# Nothing here speaks TLS, and to read the authorities that are trusted takes longer than a request.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+# No load balancer has to turn away here, so the end of a platform need not wait for one.
+_DRAINS = {
+    f"TRIREME_{service}_DRAIN_SECONDS": "0.1"
+    for service in ("GATEWAY", "PREPROCESS", "INFERENCE", "POSTPROCESS")
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,18 @@ class Platform:
     pids: dict[str, Any]
     process: subprocess.Popen[str]
     log: Path
+
+    def client(self) -> httpx.Client:
+        """A client of its own; to be closed."""
+        return httpx.Client(base_url=self.url, timeout=30, verify=_NO_TLS)
+
+    def get(self, path: str) -> httpx.Response:
+        """One GET on a connection of its own."""
+        return httpx.get(f"{self.url}{path}", timeout=30, verify=_NO_TLS)
+
+    def post(self, path: str, **content: Any) -> httpx.Response:
+        """One POST on a connection of its own; `content` is that of httpx."""
+        return httpx.post(f"{self.url}{path}", timeout=30, verify=_NO_TLS, **content)
 
     def log_lines(self) -> list[dict[str, Any]]:
         """The JSON lines of the log."""
@@ -60,7 +80,7 @@ def platform(models: Path, folder: Path, *arguments: str, **environment: str) ->
             stderr=stderr,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "TRIREME_LOG_FORMAT": "json", **environment},
+            env={**os.environ, "TRIREME_LOG_FORMAT": "json", **_DRAINS, **environment},
             start_new_session=True,
         )
     assert process.stdout is not None

@@ -6,7 +6,8 @@ Each check takes a function from values and options to the text of every templat
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from functools import reduce
 from typing import Any
@@ -104,6 +105,12 @@ ARRIVALS: tuple[tuple[dict[str, Any], str, str, Any], ...] = (
 )  # fmt: skip
 
 
+def _each(render: Renderer, several: Iterable[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    """The renders of several values, in their order; two at a time, because they work outside of Python."""
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(render, several)
+
+
 def point_10_identical_renders(render: Renderer) -> Iterator[str]:
     """Two renders are the same, byte by byte: nothing is drawn at random, nothing has no order."""
     first, second = (render(BASE) for _ in range(2))
@@ -115,8 +122,9 @@ def point_10_identical_renders(render: Renderer) -> Iterator[str]:
 def point_11_only_the_concerned_roll(render: Renderer, changes: Changes = ROLLS) -> Iterator[str]:
     """A change rolls the workloads that it concerns, and no others."""
     before = _templates(render(BASE))
-    for change, expected in changes:
-        after = _templates(render(merged(BASE, change)))
+    renders = _each(render, [merged(BASE, change) for change, _ in changes])
+    for (change, expected), rendered in zip(changes, renders, strict=True):
+        after = _templates(rendered)
         rolled = {name for name in set(before) & set(after) if before[name] != after[name]}
         concerned = {name for name in before if any(fnmatch(name, one) for one in expected)}
         if rolled != concerned:
@@ -142,10 +150,8 @@ def point_12_digests_win(render: Renderer) -> Iterator[str]:
     # For all pools, also those of a preset on GPUs: `inference.image.digest` is of the image for CPUs.
     parts["inference"] = {"inference": {"poolDefaults": {"image": {"digest": _DIGEST}}}}
     parts["cache"] = {"cache": {"embedded": {"image": {"digest": _DIGEST}}}}
-    for name, values in parts.items():
-        found = [
-            image for where, image in images_of(helm.documents(render(values))) if f"/trireme-{name}" in where
-        ]
+    for name, rendered in zip(parts, _each(render, parts.values()), strict=True):
+        found = [image for where, image in images_of(helm.documents(rendered)) if f"/trireme-{name}" in where]
         wrong = [
             image
             for image in found
@@ -157,8 +163,9 @@ def point_12_digests_win(render: Renderer) -> Iterator[str]:
 
 def point_14_values_arrive(render: Renderer) -> Iterator[str]:
     """Zero, false, the empty string and large numbers arrive as they were said."""
-    for values, where, path, expected in ARRIVALS:
-        found = _look(helm.documents(render(values)), where, path)
+    renders = _each(render, [values for values, *_ in ARRIVALS])
+    for (values, where, path, expected), rendered in zip(ARRIVALS, renders, strict=True):
+        found = _look(helm.documents(rendered), where, path)
         if found != expected or type(found) is not type(expected):
             yield f"{json.dumps(values)}: {where} {path} is {found!r} in place of {expected!r}"
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from trireme_lab.optimization.__main__ import main
 from trireme_lab.optimization.variants import VARIANTS
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """A repository with one classifier whose weights are most of its bytes."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one classifier whose weights are most of its bytes; not to be changed."""
+    repository = tmp_path_factory.mktemp("made") / "models"
     training.seed_everything(3, threads=1)
     module = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 3)).eval()
-    model = tmp_path / "models" / "tiny"
+    model = repository / "tiny"
     (model / "1").mkdir(parents=True)
     path = model / "1" / "model.onnx"
     export.to_onnx(module, {"x": torch.zeros(2, 64)}, ["y"], path, dynamic={"x": {0: "batch"}})
@@ -36,7 +38,13 @@ def models(tmp_path: Path) -> Path:
         'digests:\n  1/model.onnx: ""\n'
     )
     folder.set_digests(model)
-    return tmp_path / "models"
+    return repository
+
+
+@pytest.fixture
+def models(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed by the test."""
+    return shutil.copytree(made, tmp_path / "models")
 
 
 def _run(models: Path, *arguments: str) -> int:
