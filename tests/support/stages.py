@@ -10,8 +10,9 @@ from tests.support.catalogs import state
 from trireme_common.errors import TriremeError
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.orders import Order
+from trireme_common.stage_servicer import StageServicer
 from trireme_common.stage_state import StageState
-from trireme_common.stage_stream import Emit, Item, Outcome, StageServicer
+from trireme_common.stage_stream import Emit, Item, Outcome
 
 SERVICE = "trireme.v1.InferenceService"
 METHOD = f"/{SERVICE}/Infer"
@@ -77,7 +78,9 @@ class RunningStage:
         self.board = board
         servicer = StageServicer(handler, board)  # type: ignore[arg-type]
         _, service, name = method.split("/")
-        self._server = GrpcServer("127.0.0.1", port, [servicer.handlers(service, name)], [service])
+        handlers = [servicer.handlers(service, name)]
+        streams = servicer.streams(service, name)
+        self._server = GrpcServer("127.0.0.1", port, handlers, [service], streams=streams)
         self.port = self._server.port
         self.address = f"127.0.0.1:{self.port}"
 

@@ -1,7 +1,7 @@
-"""The server side of a hop: one bidirectional stream a gateway, many items a message.
+"""The server side of a hop without its network: what is under way on one stream of a gateway.
 
-Handlers take bytes and parse them here, because grpc answers bytes that a generated servicer cannot
-parse with UNKNOWN. One task reads the stream and one writes it: concurrent writes kill a call.
+Messages are bytes and parsed here, because grpc answers bytes that a generated servicer cannot parse
+with UNKNOWN.
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import grpc
-import grpc.aio
 import structlog
-from google.protobuf.message import DecodeError
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.grpc_status import STATUS
 from trireme_common.item_trace import ItemsTrace, MessageTrace
 from trireme_common.orders import Order, decode_orders
 from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
 from trireme_common.stage_state import StageState, encode_state, valid_text
 from trireme_common.tracing import NO_TRACER, Span, Tracer
+from trireme_common.wire import LARGE_BYTES, with_payload
 from trireme_protos.trireme.v1 import envelope_pb2
 
 logger = structlog.get_logger(__name__)
 
 _MAX_US = 2**32 - 1
+_RESULTS, _RESULT_PAYLOAD = 1, 2  # numbers of the fields in envelope.proto
 
 
 @dataclass(slots=True, eq=False)
@@ -94,73 +92,42 @@ class StateSource(Protocol):
         """Takes over what is new of `orders` and carries it out; the state tells when that is done."""
 
 
-class StageServicer:
-    """Serves the streaming method of a stage."""
+class StageStream:
+    """State of one stream: the items under way and what waits to be written. No network.
+
+    `wake` is called when there may be something to write, or the stream has `ended`.
+    """
 
     def __init__(
-        self, handler: StageHandler, source: StateSource, tracer: Tracer = NO_TRACER, stage: str = ""
+        self,
+        handler: StageHandler,
+        source: StateSource,
+        *,
+        wake: Callable[[], None],
+        tracer: Tracer = NO_TRACER,
+        stage: str = "",
     ) -> None:
-        """`stage` is the name of the spans, where `tracer` records any."""
-        self._handler = handler
-        self._source = source
-        self._tracer = tracer
-        self._stage = stage
-
-    def handlers(self, service: str, method: str) -> grpc.GenericRpcHandler[bytes, bytes]:
-        """Handler to register with a grpc.aio server; requests and answers are raw bytes."""
-        return grpc.method_handlers_generic_handler(
-            service, {method: grpc.stream_stream_rpc_method_handler(self._exchange)}
-        )
-
-    async def _exchange(
-        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> None:
-        stream = _Stream(self._handler, self._source, self._tracer, self._stage)
-        unsubscribe = self._source.subscribe(stream.tell)
-        failure: Exception | None = None
-        try:
-            # As a group, because a stream of which only one side lives would look open and answer nothing.
-            async with asyncio.TaskGroup() as group:
-                group.create_task(stream.read_all(messages))
-                group.create_task(stream.write_all(context.write))
-        except ExceptionGroup as failures:
-            failure = failures.exceptions[0]
-        finally:
-            unsubscribe()
-            stream.abandon()
-        if failure is not None and not context.done():
-            await _abort(context, failure)
-
-
-async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], failure: Exception) -> None:
-    if isinstance(failure, TriremeError):
-        await context.abort(STATUS[failure.code], failure.detail)
-    if isinstance(failure, DecodeError):
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a trireme.v1.Envelope message")
-    logger.error("stream_failed", kind=type(failure).__name__)
-    await context.abort(grpc.StatusCode.INTERNAL, "internal error")
-
-
-class _Stream:
-    """State of one stream: the items under way and what waits to be written."""
-
-    def __init__(self, handler: StageHandler, source: StateSource, tracer: Tracer, stage: str) -> None:
         self._handler = handler
         self._obey = source.obey
         self._tracer = tracer
         self._stage = stage
+        self._wake = wake
         self._live: dict[int, Item] = {}
         self._outcomes: list[Outcome] = []
         self._state: StageState | None = source.state
         self._working = False
-        self._wake = asyncio.Event()
-        self._wake.set()
-        self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = True
+        self._unsubscribe = source.subscribe(self._tell)
 
-    def tell(self, state: StageState) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether the gateway sends nothing more and everything is answered."""
+        return not self._reading and not self._tasks
+
+    def _tell(self, state: StageState) -> None:
         self._state = state
-        self._wake.set()
+        self._wake()
 
     def _emit(self, outcomes: Sequence[Outcome]) -> None:
         """Takes the first outcome of every item whose caller still waits."""
@@ -172,24 +139,25 @@ class _Stream:
                 if outcome.item.trace is not None:
                     code = None if outcome.error is None else outcome.error.code
                     outcome.item.trace.settle(code, outcome.queue_us, outcome.compute_us)
-        self._wake.set()
+        self._wake()
 
-    async def read_all(self, messages: AsyncIterator[bytes]) -> None:
-        """Starts what arrives, until the gateway sends nothing more and everything is answered."""
-        async for data in messages:
-            envelope = envelope_pb2.Envelope.FromString(data)
-            for cancelled in envelope.cancels:
-                item = self._live.pop(cancelled, None)
-                if item is not None:
-                    _give_up(item)
-            if envelope.orders:
-                self._obey(decode_orders(envelope.orders))
-            if envelope.items:
-                self._start(envelope)
-        if self._tasks:
-            await asyncio.wait(self._tasks)  # unlike gather, leaves them to `abandon` if this is cancelled
-        self._ended = True
-        self._wake.set()
+    def receive(self, data: bytes) -> None:
+        """Starts what a message brings. Raises DecodeError where it is no envelope, TriremeError where its
+        items cannot be told from others."""
+        envelope = envelope_pb2.Envelope.FromString(data)
+        for cancelled in envelope.cancels:
+            item = self._live.pop(cancelled, None)
+            if item is not None:
+                _give_up(item)
+        if envelope.orders:
+            self._obey(decode_orders(envelope.orders))
+        if envelope.items:
+            self._start(envelope)
+
+    def end_reading(self) -> None:
+        """The gateway sends nothing more."""
+        self._reading = False
+        self._wake()
 
     def _start(self, envelope: envelope_pb2.Envelope) -> None:
         now = time.monotonic()
@@ -210,7 +178,12 @@ class _Stream:
             items.append(item)
         task = asyncio.create_task(self._run(envelope.model, envelope.version, items))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._reading:
+            self._wake()
 
     async def _run(self, model: str, version: str, items: list[Item]) -> None:
         try:
@@ -228,25 +201,21 @@ class _Stream:
     def _fail(self, items: list[Item], error: TriremeError) -> None:
         self._emit([Outcome(item, error=error) for item in items])
 
-    async def write_all(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Writes the state and the outcomes as they come, until `read_all` has ended."""
-        ended = False
-        while not ended:
-            await self._wake.wait()
-            self._wake.clear()
-            ended = self._ended
-            outcomes, self._outcomes = self._outcomes, []
-            state, self._state = self._state, None
-            if state is not None:
-                await write(envelope_pb2.Reply(state=encode_state(state)).SerializeToString())
-            if self._working:
-                self._working = False
-                await write(envelope_pb2.Reply(working=True).SerializeToString())
-            for part in in_messages(outcomes):
-                await write(_reply(part))
+    def messages(self) -> Iterator[bytes]:
+        """What is to be written now."""
+        outcomes, self._outcomes = self._outcomes, []
+        state, self._state = self._state, None
+        if state is not None:
+            yield envelope_pb2.Reply(state=encode_state(state)).SerializeToString()
+        if self._working:
+            self._working = False
+            yield envelope_pb2.Reply(working=True).SerializeToString()
+        for part in in_messages(outcomes):
+            yield _reply(part)
 
     def abandon(self) -> None:
         """The stream is gone: nobody will read an answer."""
+        self._unsubscribe()
         for item in self._live.values():
             _give_up(item)
         self._live.clear()
@@ -263,17 +232,22 @@ def _give_up(item: Item) -> None:
 def _reply(outcomes: Sequence[Outcome]) -> bytes:
     reply = envelope_pb2.Reply()
     add = reply.results.add
+    pieces: list[bytes] = []
     for outcome in outcomes:
-        result = add(
+        good = outcome.error is None and len(outcome.payload) <= MAX_PAYLOAD_BYTES
+        large = good and len(outcome.payload) > LARGE_BYTES
+        result = (envelope_pb2.Result if large else add)(
             id=outcome.item.id,
             queue_us=min(outcome.queue_us, _MAX_US),
             compute_us=min(outcome.compute_us, _MAX_US),
         )
-        if outcome.error is None and len(outcome.payload) <= MAX_PAYLOAD_BYTES:
+        if large:
+            pieces += with_payload(_RESULTS, result, _RESULT_PAYLOAD, outcome.payload)
+        elif good:
             result.payload = outcome.payload
         else:
             _fail(result, outcome)
-    return reply.SerializeToString()
+    return b"".join((reply.SerializeToString(), *pieces))
 
 
 def _fail(result: envelope_pb2.Result, outcome: Outcome) -> None:

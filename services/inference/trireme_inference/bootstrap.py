@@ -16,7 +16,7 @@ from trireme_common.memory import MemoryBudget
 from trireme_common.model_store import ModelStore
 from trireme_common.process_memory import available_bytes, resident_bytes
 from trireme_common.stage import serve_stage
-from trireme_common.stage_stream import StageServicer
+from trireme_common.stage_servicer import StageServicer
 from trireme_common.tracing import NO_TRACER, Tracer, open_tracer
 from trireme_inference import oip_servicer
 from trireme_inference.backend import Opener, OpenOptions
@@ -138,4 +138,5 @@ def build_server(
         settings.port,
         [stream.handlers(SERVICE, METHOD), protocol.handler()],
         [SERVICE, oip_servicer.SERVICE],
+        streams=stream.streams(SERVICE, METHOD),
     )

@@ -10,7 +10,7 @@ from trireme_common.grpc_server import GrpcServer
 from trireme_common.itemwise import ItemwiseHandler
 from trireme_common.model_store import ModelStore
 from trireme_common.stage import serve_stage
-from trireme_common.stage_stream import StageServicer
+from trireme_common.stage_servicer import StageServicer
 from trireme_common.tensors import decode_tensors
 from trireme_common.tracing import open_tracer
 from trireme_common.version_policy import every_version
@@ -32,6 +32,12 @@ async def serve(settings: PostprocessSettings, stop: asyncio.Event) -> None:
     with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
         handler = ItemwiseHandler(store, run, executor)
         async with open_tracer("postprocess", settings) as tracer:
-            stream = StageServicer(handler, store, tracer, "postprocess").handlers(SERVICE, "Process")
-            server = GrpcServer(settings.host, settings.port, [stream], [SERVICE])
+            stream = StageServicer(handler, store, tracer, "postprocess")
+            server = GrpcServer(
+                settings.host,
+                settings.port,
+                [stream.handlers(SERVICE, "Process")],
+                [SERVICE],
+                streams=stream.streams(SERVICE, "Process"),
+            )
             await serve_stage(settings, store, server, stop)

@@ -11,7 +11,7 @@ from tests.support.stages import METHOD, SERVICE, EchoHandler, StateBoard, until
 from trireme_common.errors import Code, TriremeError
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.item_trace import MessageTrace
-from trireme_common.stage_stream import StageServicer
+from trireme_common.stage_servicer import StageServicer
 from trireme_common.tracing import NO_TRACER, RecordingTracer, Span
 from trireme_protos.trireme.v1 import envelope_pb2
 
