@@ -22,6 +22,7 @@ from tests.support.stages import METHOD, EchoHandler, RunningStage, stage_server
 from tests.support.stages import until as until_here
 from tests.support.times_models import write_times
 from trireme_common.errors import TriremeError
+from trireme_common.healthcheck import serving
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import NoObserver
@@ -253,6 +254,16 @@ async def all_usable(running: Platform) -> None:
         await until_count(running, stage, "usable", 2)
 
 
+async def all_ready(running: Platform) -> None:
+    """Waits, as an orchestrator does before it goes on, until every replica says that it is ready."""
+    for stage in STAGES:
+        for process in replicas_of(running, stage):
+            address = f"127.0.0.1:{process.environ()[f'TRIREME_{stage.upper()}_PORT']}"
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not await asyncio.to_thread(serving, address, "readiness"):
+                    await asyncio.sleep(0.05)
+
+
 def replicas_of(running: Platform, stage: str) -> list[psutil.Process]:
     """The processes of a stage that live now."""
     found = psutil.Process(running.process.pid).children(recursive=True)
@@ -287,6 +298,7 @@ async def test_a_rolling_restart_of_every_stage_loses_no_request(running: Platfo
             for stage in STAGES:
                 await until_count(running, stage, "usable", 0, 1)
             await all_usable(running)
+            await all_ready(running)
             before = load.answered
             await until_here(lambda: load.answered > before + 50, PATIENCE_SECONDS)  # noqa: B023
     assert load.failures == []

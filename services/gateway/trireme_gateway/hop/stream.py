@@ -1,9 +1,9 @@
 """The persistent bidirectional stream to one endpoint of a stage.
 
-One task writes and one reads: `wait_for` around a read or write cancels the call, and concurrent
-writes kill it. A stream that breaks hands its unanswered legs to its listener and is opened again
-with jittered back-off. A peer that does not answer HTTP/2 pings is taken for gone after two seconds,
-whatever its sockets look like.
+What the endpoint says is worked on in the event loop's own read callback, and what waits is written in
+its next round. A stream that breaks hands its unanswered legs to its listener and is opened again with
+jittered back-off. A peer that does not answer HTTP/2 pings is taken for gone after two seconds, whatever
+its sockets look like.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import grpc
-import grpc.aio
 import structlog
 
 from trireme_common.grpc_server import MAX_MESSAGE_BYTES
+from trireme_common.http2.client import ClientStream
+from trireme_common.http2.connection import StreamEnd
+from trireme_common.http2.keepalive import Patience
 from trireme_common.orders import Order, encode_orders
 from trireme_common.stage_state import StageState, decode_state
 from trireme_gateway.hop.backoff import Backoff
@@ -29,22 +30,8 @@ from trireme_protos.trireme.v1 import envelope_pb2
 
 logger = structlog.get_logger(__name__)
 
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 1_000),
-    ("grpc.keepalive_timeout_ms", 1_000),
-    # Without this one, data that waits to be written keeps the keepalive from being noticed.
-    ("grpc.http2.ping_timeout_ms", 1_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    # Also the time that a connection attempt may take.
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    # Channels to the same address must not share a connection, or they would share its fate.
-    ("grpc.use_local_subchannel_pool", 1),
-)
+_PATIENCE = Patience(idle_seconds=1.0, answer_seconds=1.0)
+_CONNECT_SECONDS = 0.5
 
 
 class StreamListener(Protocol):
@@ -93,8 +80,10 @@ class EndpointStream:
         self._stage = stage
         self._method = method
         self._listener = listener
-        self._wake = asyncio.Event()
-        self.exchange = Exchange(stage, pending, observer, wake=self._wake.set, finished=listener.finished)
+        self._connection: ClientStream | None = None
+        self._ended: asyncio.Future[StreamEnd] | None = None
+        self._scheduled = False
+        self.exchange = Exchange(stage, pending, observer, wake=self._wake, finished=listener.finished)
 
     @property
     def usable(self) -> bool:
@@ -113,60 +102,83 @@ class EndpointStream:
         backoff = Backoff()
         while True:
             started = time.monotonic()
-            async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
-                try:
-                    await self._serve(channel)
-                except grpc.aio.AioRpcError as error:
-                    logger.debug(
-                        "stream_ended", stage=self._stage, endpoint=self.address, reason=error.details()
-                    )
-                except Exception as error:  # what one endpoint sends must not end the way to it for good
-                    kind = type(error).__name__
-                    logger.error("stream_failed", stage=self._stage, endpoint=self.address, kind=kind)
-                finally:
-                    self._break()
+            try:
+                end = await self._serve()
+                logger.debug("stream_ended", stage=self._stage, endpoint=self.address, reason=end.detail)
+            except OSError as error:
+                logger.debug("stream_ended", stage=self._stage, endpoint=self.address, reason=str(error))
+            except Exception as error:  # what one endpoint sends must not end the way to it for good
+                kind = type(error).__name__
+                logger.error("stream_failed", stage=self._stage, endpoint=self.address, kind=kind)
+            finally:
+                self._break()
             await asyncio.sleep(backoff.after(time.monotonic() - started))
 
-    async def _serve(self, channel: grpc.aio.Channel) -> None:
-        open_stream: Any = channel.stream_stream(self._method, None, None)  # raw bytes both ways
-        call = open_stream(wait_for_ready=False)
-        reader = asyncio.create_task(self._read_all(call))
-        writer = asyncio.create_task(self._write_all(call))
+    async def _serve(self) -> StreamEnd:
+        """Opens the stream; returns how it ended. Raises OSError, or what was wrong with a message."""
+        self._ended = asyncio.get_running_loop().create_future()
+        self._connection = connection = ClientStream(
+            self.address, self._method, self, _PATIENCE, MAX_MESSAGE_BYTES
+        )
         try:
-            done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
-            if reader not in done and not writer.cancelled() and writer.exception() is None:
-                await asyncio.wait((reader,))  # nothing more to say; the endpoint ends the stream
-                done = {reader}
-            for task in done:
-                if not task.cancelled():
-                    task.result()
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await connection.open()
+            return await self._ended
         finally:
-            call.cancel()
-            reader.cancel()
-            writer.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
+            self._connection = None
+            connection.abort()
 
-    async def _read_all(self, stream: Any) -> None:
-        while data := await stream.read():  # EOF is falsy, and a Reply is never empty
-            reply = envelope_pb2.Reply.FromString(data)
-            now = time.monotonic()
-            self._listener.spoke(now)
-            self.exchange.receive(reply.results, now)
-            if reply.HasField("state"):
-                self._set_state(decode_state(reply.state))
+    # StreamOwner
 
-    async def _write_all(self, stream: Any) -> None:
+    def message_received(self, message: bytes) -> None:
+        if self._connection is None:
+            return  # it has been given up
+        try:
+            self._receive(envelope_pb2.Reply.FromString(message))
+        except Exception as error:
+            self._end(error)
+
+    def reading_ended(self) -> None:
+        """A server ends a stream with a status, and with nothing before it."""
+
+    def writing_resumed(self) -> None:
+        self._wake()
+
+    def stream_closed(self, end: StreamEnd) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(end)
+
+    def _end(self, error: Exception) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _receive(self, reply: envelope_pb2.Reply) -> None:
+        now = time.monotonic()
+        self._listener.spoke(now)
+        self.exchange.receive(reply.results, now)
+        if reply.HasField("state"):
+            self._set_state(decode_state(reply.state))
+
+    def _wake(self) -> None:
+        """Writes in the loop's next round, together with what comes until then."""
+        if not self._scheduled and self._connection is not None:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
         """Writes what waits, until the endpoint drains and has answered everything."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if self.state is None:
-                continue  # the endpoint's first word, its state, is still to come
+        self._scheduled = False
+        connection, state = self._connection, self.state
+        if connection is None or state is None or not connection.writable:
+            return  # the endpoint's first word, its state, is still to come, or it takes nothing now
+        try:
             for message in self.exchange.messages():
-                await stream.write(message)
-            if self.state is not None and self.state.draining and not self.exchange.outstanding:
-                await stream.done_writing()
-                return
+                connection.send(message)
+        except Exception as error:
+            self._end(error)
+            return
+        if state.draining and not self.exchange.outstanding:
+            connection.end_writing()
 
     def _set_state(self, state: StageState | None) -> None:
         self.state = state
@@ -175,7 +187,7 @@ class EndpointStream:
             (model.name, model.version) for model in models if model.descriptor is not None
         )
         self._listener.changed()
-        self._wake.set()
+        self._wake()
 
     def _break(self) -> None:
         """Hands over what is unanswered and starts afresh."""
