@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import grpc
 import grpc.aio
@@ -14,6 +13,10 @@ import grpc.aio
 from benchmarks.load.closed_loop import WrongAnswerError
 from benchmarks.load.questions import Door
 from trireme_cli.loadtest.http import ProtocolError, Response, ResponseParser
+from trireme_common.http2.client import ClientStream
+from trireme_common.http2.connection import StreamEnd
+from trireme_common.http2.keepalive import Patience
+from trireme_common.payloads import in_messages
 from trireme_protos.inference import grpc_service_pb2 as oip
 from trireme_protos.trireme.v1 import envelope_pb2
 
@@ -26,6 +29,7 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _STATE_SECONDS = 30.0
+_PATIENCE = Patience(idle_seconds=20.0, answer_seconds=20.0)
 STREAM = "/trireme.v1.InferenceService/Infer"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -47,16 +51,16 @@ async def open_door(door: Door, port: int, connections: int, model: str) -> Asyn
         finally:
             pool.close()
         return
-    async with grpc.aio.insecure_channel(f"{_HOST}:{port}", options=_OPTIONS) as channel:
-        if door == "infer":
+    if door == "infer":
+        async with grpc.aio.insecure_channel(f"{_HOST}:{port}", options=_OPTIONS) as channel:
             yield Bounded(_Unary(channel), connections)
-            return
-        stream = _Stream(channel, model)
-        try:
-            await stream.open()
-            yield Bounded(stream, connections)
-        finally:
-            await stream.close()
+        return
+    stream = _Stream(port, model)
+    try:
+        await stream.open()
+        yield Bounded(stream, connections)
+    finally:
+        stream.close()
 
 
 class _Connection(asyncio.Protocol):
@@ -153,65 +157,70 @@ class _Unary:
         return oip.ModelInferResponse.FromString(answer).raw_output_contents[0]
 
 
-class _Stream:
-    """The stream that a gateway holds: what waits while a message is written travels in the next one."""
+class _Outgoing(NamedTuple):
+    number: int
+    payload: bytes
 
-    def __init__(self, channel: grpc.aio.Channel, model: str) -> None:
-        open_stream: Any = channel.stream_stream(STREAM, None, None)  # raw bytes both ways
-        self._call = open_stream()
+
+class _Stream:
+    """The stream that a gateway holds: what comes in one round of the loop travels in one message."""
+
+    def __init__(self, port: int, model: str) -> None:
+        self._connection = ClientStream(f"{_HOST}:{port}", STREAM, self, _PATIENCE, _MAX_BYTES)
         self._model = model
-        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[int, bytes]] = []
         self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._next = 0
-        self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._ready: asyncio.Future[None] = self._loop.create_future()
 
     async def open(self) -> None:
         """Waits for the endpoint's first word, its state."""
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tasks = [asyncio.create_task(self._read(ready)), asyncio.create_task(self._write())]
-        await asyncio.wait_for(ready, _STATE_SECONDS)
+        await self._connection.open()
+        await asyncio.wait_for(self._ready, _STATE_SECONDS)
 
-    async def close(self) -> None:
-        self._call.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    def close(self) -> None:
+        self._connection.abort()
 
     async def ask(self, request: bytes) -> bytes:
         number, self._next = self._next, self._next + 1
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer = self._answers[number] = self._loop.create_future()
+        if not self._waiting:
+            self._loop.call_soon(self._write)
         self._waiting.append((number, request))
-        self._wake.set()
         payload = envelope_pb2.Tensors.FromString(await answer)
         return payload.tensors[0].data
 
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
+    def _write(self) -> None:
+        if not self._connection.writable:
+            return
+        waiting, self._waiting = self._waiting, []
+        for part in in_messages([_Outgoing(*each) for each in waiting]):
             envelope = envelope_pb2.Envelope(model=self._model, version="1")
-            while self._waiting:
-                number, payload = self._waiting.popleft()
+            for number, payload in part:
                 envelope.items.add(id=number, remaining_ms=_REMAINING_MS, payload=payload)
-            await self._call.write(envelope.SerializeToString())
+            self._connection.send(envelope.SerializeToString())
 
-    async def _read(self, ready: asyncio.Future[None]) -> None:
-        try:
-            while data := await self._call.read():
-                reply = envelope_pb2.Reply.FromString(data)
-                if not ready.done():
-                    ready.set_result(None)
-                for result in reply.results:
-                    self._settle(result)
-            raise ProtocolError("the server ended the stream")
-        except (grpc.aio.AioRpcError, ProtocolError) as error:
-            broken = ProtocolError(f"the stream broke: {error}")
-            if not ready.done():
-                ready.set_exception(broken)
-            for answer in self._answers.values():
-                if not answer.done():
-                    answer.set_exception(broken)
+    # StreamOwner
+
+    def message_received(self, message: bytes) -> None:
+        reply = envelope_pb2.Reply.FromString(message)
+        if not self._ready.done():
+            self._ready.set_result(None)
+        for result in reply.results:
+            self._settle(result)
+
+    def reading_ended(self) -> None: ...
+
+    def writing_resumed(self) -> None:
+        self._write()
+
+    def stream_closed(self, end: StreamEnd) -> None:
+        broken = ProtocolError(f"the stream broke: {end.detail}")
+        waiting: list[asyncio.Future[Any]] = [self._ready, *self._answers.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(broken)
 
     def _settle(self, result: envelope_pb2.Result) -> None:
         answer = self._answers.pop(result.id)
