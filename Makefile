@@ -50,7 +50,7 @@ run: $(VENV)/run.stamp ## Starts the platform on this machine; ARGS="--http-port
 test: $(VENV)/test.stamp ## Runs the whole suite; ARGS="-k name" passes options to pytest
 	@scripts/ensure_browser.sh
 	@scripts/ensure_redis.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@scripts/run_tests.sh $(BIN)/python $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/test.stamp ## Style, layering, and whether generated files are fresh

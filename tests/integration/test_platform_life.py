@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.platform import copy_models, platform
+from tests.support.platform import LOSSLESS, copy_models, platform
 from tests.support.times_models import write_times
 
 
@@ -205,7 +205,7 @@ def test_cors_by_setting(tmp_path: Path) -> None:
 async def test_workers_replaced_one_by_one_lose_no_request(tmp_path: Path) -> None:
     models = tmp_path / "models"
     write_times(models, 1)
-    with platform(models, tmp_path, "--workers", "2") as running:
+    with platform(models, tmp_path, "--workers", "2", **LOSSLESS) as running:
         parent = running.pids["gateway"][0]
         old = {worker.pid for worker in await _workers(parent)}
         async with steady_load(running.url) as load:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.integration.test_platform_life import steady_load
-from tests.support.platform import Platform, platform
+from tests.support.platform import LOSSLESS, Platform, platform
 from tests.support.stages import METHOD, EchoHandler, RunningStage, stage_server
 from tests.support.stages import until as until_here
 from tests.support.times_models import write_times
@@ -231,7 +231,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("upstreams")
     write_times(folder / "models", 1)
     replicas = ",".join(f"{stage}=2" for stage in STAGES)
-    with platform(folder / "models", folder, "--redis", "off", "--replicas", replicas) as started:
+    arguments = ("--redis", "off", "--replicas", replicas)
+    with platform(folder / "models", folder, *arguments, **LOSSLESS) as started:
         yield started
 
 
