@@ -15,8 +15,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.platform import LOSSLESS, copy_models, platform
+from tests.support.platform import LOSSLESS, Platform, copy_models, platform
+from tests.support.processes import eventually
 from tests.support.times_models import write_times
+from trireme_common.healthcheck import serving
 
 
 @dataclass
@@ -94,11 +96,22 @@ async def test_versions_come_and_fail_without_a_lost_request(tmp_path: Path) -> 
         assert health["models"]["times"]["version"] == "2"
 
 
+async def both_serve(running: Platform, stage: str) -> None:
+    """The platform is ready with one of two replicas: waits until the other is, and the gateway has it."""
+    for number in (0, 1):
+        process = psutil.Process(running.pids[f"{stage}-{number}"])
+        address = f"127.0.0.1:{process.environ()[f'TRIREME_{stage.upper()}_PORT']}"
+        await asyncio.to_thread(eventually, lambda: serving(address, "readiness"))  # noqa: B023  # waited for
+    usable = f'trireme_upstream_endpoints{{stage="{stage}",state="usable"}} 2'
+    await asyncio.to_thread(eventually, lambda: usable in running.get("/metrics").text)
+
+
 @pytest.mark.parametrize("stage", ["preprocess", "inference", "postprocess"])
 async def test_a_killed_stage_of_two_loses_no_request(tmp_path: Path, stage: str) -> None:
     models = tmp_path / "models"
     write_times(models, 1)
     with platform(models, tmp_path, "--replicas", f"{stage}=2") as running:
+        await both_serve(running, stage)
         async with steady_load(running.url) as load:
             await until(lambda: load.answered > 20)
             os.kill(running.pids[f"{stage}-0"], signal.SIGKILL)
