@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 from tests.support.catalogs import state
 from trireme_common.errors import TriremeError
-from trireme_common.grpc_server import GrpcServer
 from trireme_common.orders import Order
 from trireme_common.stage_servicer import StageServicer
 from trireme_common.stage_state import StageState
@@ -78,9 +77,7 @@ class RunningStage:
         self.board = board
         servicer = StageServicer(handler, board)  # type: ignore[arg-type]
         _, service, name = method.split("/")
-        handlers = [servicer.handlers(service, name)]
-        streams = servicer.streams(service, name)
-        self._server = GrpcServer("127.0.0.1", port, handlers, [service], streams=streams)
+        self._server = servicer.server("127.0.0.1", port, service, name)
         self.port = self._server.port
         self.address = f"127.0.0.1:{self.port}"
 

@@ -11,9 +11,10 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from trireme_common.errors import TriremeError
+from trireme_common.grpc_server import GrpcServer
 from trireme_common.grpc_status import STATUS
 from trireme_common.http2.connection import StreamEnd
-from trireme_common.http2.server import ServerStream, ServeStream
+from trireme_common.http2.server import ServerStream
 from trireme_common.stage_stream import StageHandler, StageStream, StateSource
 from trireme_common.tracing import NO_TRACER, Tracer
 
@@ -35,9 +36,26 @@ class StageServicer:
         self._tracer = tracer
         self._stage = stage
 
-    def streams(self, service: str, method: str) -> Mapping[str, ServeStream]:
-        """Who serves connections for one stream, to hand to the server."""
-        return {f"/{service}/{method}": lambda connection: _Hop(connection, self._open)}
+    def server(
+        self,
+        host: str,
+        port: int,
+        service: str,
+        method: str,
+        others: Mapping[str, grpc.GenericRpcHandler[bytes, bytes]] | None = None,
+    ) -> GrpcServer:
+        """A server of the method, on connections for one stream too, beside `others` by their services.
+
+        Raises SettingsError where the port is taken.
+        """
+        others = others or {}
+        return GrpcServer(
+            host,
+            port,
+            [self.handlers(service, method), *others.values()],
+            [service, *others],
+            streams={f"/{service}/{method}": lambda connection: _Hop(connection, self._open)},
+        )
 
     def handlers(self, service: str, method: str) -> grpc.GenericRpcHandler[bytes, bytes]:
         """Handler to register with a grpc.aio server; requests and answers are raw bytes."""

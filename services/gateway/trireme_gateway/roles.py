@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from prometheus_client import REGISTRY
@@ -22,7 +22,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     if HTTP_FD in os.environ:
         inherited = socket.socket(fileno=int(os.environ[HTTP_FD]))
         shared = Path(os.environ[SHARED_DIR])
-        await _work(settings, inherited, int(os.environ[GRPC_PORT]), stop, announce_ready, shared)
+        await _worker()(settings, inherited, int(os.environ[GRPC_PORT]), stop, announce_ready, shared)
         return
     check_exposure(settings)
     http_socket = listen(settings.host, settings.http_port)
@@ -30,20 +30,14 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         await supervise(settings, http_socket, stop)
         return
     serve_metrics(settings, REGISTRY)
-    await _work(settings, http_socket, settings.grpc_port, stop)
+    await _worker()(settings, http_socket, settings.grpc_port, stop)
 
 
-async def _work(
-    settings: GatewaySettings,
-    http_socket: socket.socket,
-    grpc_port: int,
-    stop: asyncio.Event,
-    announce: Callable[[], None] | None = None,
-    shared: Path | None = None,
-) -> None:
-    with kept_imports():  # here, because a parent serves nothing, and its workers would wait for it to load
+def _worker() -> Callable[..., Awaitable[None]]:
+    """What serves; loaded here, because a parent serves nothing, and its workers would wait for that."""
+    with kept_imports():
         from trireme_gateway.worker import serve_worker
-    await serve_worker(settings, http_socket, grpc_port, stop, announce, shared)
+    return serve_worker
 
 
 def announce_ready() -> None:

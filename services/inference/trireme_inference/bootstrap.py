@@ -133,10 +133,5 @@ def build_server(
         statistics=statistics,
         worker_bytes=isolation.bytes_of,
     )
-    return GrpcServer(
-        settings.host,
-        settings.port,
-        [stream.handlers(SERVICE, METHOD), protocol.handler()],
-        [SERVICE, oip_servicer.SERVICE],
-        streams=stream.streams(SERVICE, METHOD),
-    )
+    others = {oip_servicer.SERVICE: protocol.handler()}
+    return stream.server(settings.host, settings.port, SERVICE, METHOD, others)

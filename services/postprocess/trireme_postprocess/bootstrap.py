@@ -6,7 +6,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from trireme_common.cpus import available_cpus
-from trireme_common.grpc_server import GrpcServer
 from trireme_common.itemwise import ItemwiseHandler
 from trireme_common.model_store import ModelStore
 from trireme_common.stage import serve_stage
@@ -33,11 +32,5 @@ async def serve(settings: PostprocessSettings, stop: asyncio.Event) -> None:
         handler = ItemwiseHandler(store, run, executor)
         async with open_tracer("postprocess", settings) as tracer:
             stream = StageServicer(handler, store, tracer, "postprocess")
-            server = GrpcServer(
-                settings.host,
-                settings.port,
-                [stream.handlers(SERVICE, "Process")],
-                [SERVICE],
-                streams=stream.streams(SERVICE, "Process"),
-            )
+            server = stream.server(settings.host, settings.port, SERVICE, "Process")
             await serve_stage(settings, store, server, stop)

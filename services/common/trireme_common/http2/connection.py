@@ -7,6 +7,7 @@ the peer end the connection, which has nothing but this stream.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol, cast
 
 from trireme_common.http2 import frames
@@ -49,7 +50,7 @@ class StreamOwner(Protocol):
         """The stream is gone; called once, and nothing after it."""
 
 
-class StreamConnection(asyncio.Protocol):
+class StreamConnection(asyncio.Protocol, ABC):
     """A connection with one gRPC stream."""
 
     def __init__(self, owner: StreamOwner | None, patience: Patience, largest_message: int) -> None:
@@ -142,9 +143,9 @@ class StreamConnection(asyncio.Protocol):
         elif kind in (frames.CONTINUATION, frames.PUSH_PROMISE):
             raise Http2Error(frames.PROTOCOL_ERROR, f"a frame of type {kind}")
 
+    @abstractmethod
     def _headers_arrived(self, stream: int, flags: int, block: bytes) -> None:
         """A block of headers, as HPACK has compressed it."""
-        raise NotImplementedError
 
     def _end_reading(self) -> None:
         """The peer's side of the stream has ended."""
