@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from trireme_common.grpc_server import MAX_MESSAGE_BYTES
@@ -22,8 +22,11 @@ class _HasPayload(Protocol):
 P = TypeVar("P", bound=_HasPayload)
 
 
-def in_messages(parts: Iterable[P], max_items: int = sys.maxsize) -> Iterator[list[P]]:
+def in_messages(parts: Sequence[P], max_items: int = sys.maxsize) -> Iterator[Sequence[P]]:
     """Parts in lists that fit into a message each; a part that is larger than most has one to itself."""
+    if 0 < len(parts) <= max_items and sum([len(part.payload) for part in parts]) <= _FULL_BYTES:
+        yield parts  # nearly always, and cheaper than to look at them one by one
+        return
     message: list[P] = []
     size = 0
     for part in parts:
