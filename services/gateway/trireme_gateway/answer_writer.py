@@ -58,6 +58,8 @@ class AnswerWriter:
         cycle.waiting_for_100_continue = False
         cycle.transport.write(STATUS_LINE[head["status"]] + lines + body)
         cycle.message_event.set()
+        # Nobody asks the cycle for these any more, and with them it is a ring that only the collector frees.
+        del cycle.receive, cycle.send
         cycle.on_response()
         return True
 
