@@ -48,11 +48,8 @@ async def read_object(request: Request, limit: int) -> dict[str, Any]:
 
 
 def header(request: Request, name: bytes) -> str:
-    """First value of a header, or an empty string; `name` in lower case."""
-    for key, value in request.scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return ""
+    """Value of a header, the last where it is repeated, or an empty string; `name` in lower case."""
+    return str(dict(request.scope["headers"]).get(name, b""), "latin-1")
 
 
 def check_declared_length(request: Request, limit: int) -> None:

@@ -76,24 +76,23 @@ class _Gathered:
     times, and finding and locking a bucket for each costs more than a hop's bookkeeping."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[tuple[QuickHistogram, float]] = []
+        self._waiting: dict[QuickHistogram, list[float]] = {}
 
     def observe(self, histogram: QuickHistogram, amount: float) -> None:
         """Called in the thread of the loop that runs now, and always of the same one."""
-        if not self._waiting:
-            if self._loop is None:
-                self._loop = asyncio.get_running_loop()
-            self._loop.call_soon(self._fold)
-        self._waiting.append((histogram, amount))
+        waiting = self._waiting
+        amounts = waiting.get(histogram)
+        if amounts is not None:
+            amounts.append(amount)
+            return
+        if not waiting:
+            asyncio.get_running_loop().call_soon(self._fold)
+        waiting[histogram] = [amount]
 
     def _fold(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        amounts: dict[QuickHistogram, list[float]] = {}
-        for histogram, amount in waiting:
-            amounts.setdefault(histogram, []).append(amount)
-        for histogram, values in amounts.items():
-            histogram.observe_all(values)
+        waiting, self._waiting = self._waiting, {}
+        for histogram, amounts in waiting.items():
+            histogram.observe_all(amounts)
 
 
 class PrometheusObserver:
