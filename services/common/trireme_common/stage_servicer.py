@@ -20,8 +20,8 @@ from trireme_common.tracing import NO_TRACER, Tracer
 
 logger = structlog.get_logger(__name__)
 
-_OPEN = Callable[[Callable[[], None]], StageStream]
-"""Makes the state of a stream that calls back when there is something to write."""
+_OPEN = Callable[[Callable[[], None], Callable[[], None]], StageStream]
+"""Makes the state of a stream from its `write` and its `wake`."""
 
 
 class StageServicer:
@@ -63,8 +63,10 @@ class StageServicer:
             service, {method: grpc.stream_stream_rpc_method_handler(self._exchange)}
         )
 
-    def _open(self, wake: Callable[[], None]) -> StageStream:
-        return StageStream(self._handler, self._source, wake=wake, tracer=self._tracer, stage=self._stage)
+    def _open(self, write: Callable[[], None], wake: Callable[[], None]) -> StageStream:
+        return StageStream(
+            self._handler, self._source, write=write, wake=wake, tracer=self._tracer, stage=self._stage
+        )
 
     async def _exchange(
         self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
@@ -72,7 +74,7 @@ class StageServicer:
         """One task reads the call and one writes it: concurrent writes kill it."""
         wake = asyncio.Event()
         wake.set()
-        stream = self._open(wake.set)
+        stream = self._open(wake.set, wake.set)
         failure: Exception | None = None
         try:
             # As a group, because a stream of which only one side lives would look open and answer nothing.
@@ -114,7 +116,7 @@ class _Hop:
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._over = False
-        self._stream = open_stream(self._wake)
+        self._stream = open_stream(self._write, self._wake)
         self._wake()  # the state is the first word
 
     def message_received(self, message: bytes) -> None:
@@ -139,10 +141,13 @@ class _Hop:
         """Writes in the loop's next round, together with what comes until then."""
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._write)
+            self._loop.call_soon(self._awake)
+
+    def _awake(self) -> None:
+        self._scheduled = False
+        self._write()
 
     def _write(self) -> None:
-        self._scheduled = False
         if self._over or not self._connection.writable:
             return
         ended = self._stream.ended

@@ -95,7 +95,8 @@ class StateSource(Protocol):
 class StageStream:
     """State of one stream: the items under way and what waits to be written. No network.
 
-    `wake` is called when there may be something to write, or the stream has `ended`.
+    `write` is called when there are outcomes to be written, `wake` when there may be something else, or the
+    stream has `ended`.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class StageStream:
         handler: StageHandler,
         source: StateSource,
         *,
+        write: Callable[[], None],
         wake: Callable[[], None],
         tracer: Tracer = NO_TRACER,
         stage: str = "",
@@ -111,6 +113,7 @@ class StageStream:
         self._obey = source.obey
         self._tracer = tracer
         self._stage = stage
+        self._write = write
         self._wake = wake
         self._live: dict[int, Item] = {}
         self._outcomes: list[Outcome] = []
@@ -139,7 +142,7 @@ class StageStream:
                 if outcome.item.trace is not None:
                     code = None if outcome.error is None else outcome.error.code
                     outcome.item.trace.settle(code, outcome.queue_us, outcome.compute_us)
-        self._wake()
+        self._write()
 
     def receive(self, data: bytes) -> None:
         """Starts what a message brings. Raises DecodeError where it is no envelope, TriremeError where its
