@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -20,7 +21,7 @@ from trireme_common.settings import StageSettings, load_settings
 from trireme_common.stage_stream import Item, Outcome, StageHandler, cancel_and_wait
 from trireme_common.version_policy import every_version
 from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS
-from trireme_gateway.hop.ports import HopAnswer
+from trireme_gateway.hop.ports import HopItem, Key, Taker
 from trireme_inference.bootstrap import build_isolation, build_store, machine
 from trireme_inference.servicer import InferenceHandler
 from trireme_inference.settings import InferenceSettings
@@ -33,50 +34,61 @@ from trireme_preprocess.settings import PreprocessSettings
 
 
 class InProcessHop:
-    """A gateway's `Hop` that calls the stage's handler as its stream would, an item an item."""
+    """A gateway's `Hop` that calls the stage's handler as its stream would."""
 
     def __init__(self, handler: StageHandler) -> None:
         self._handler = handler
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def call(
-        self,
-        model: str,
-        version: str,
-        payloads: Sequence[bytes],
-        deadline: float,
-        request_id: str,
-        traceparent: str = "",
-        priority: int = 0,
-    ) -> HopAnswer:
-        """As `Hop.call`; what fails a message fails each of its items, as on a stream."""
-        items = [Item(at, payload, deadline, request_id) for at, payload in enumerate(payloads)]
-        answers = _Answers(len(items))
+    def send(self, key: Key, items: Sequence[HopItem], taker: Taker) -> None:
+        """As `Hop.send`."""
+        task = asyncio.create_task(_Call(items, taker).run(self._handler, key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def withdraw(self, items: Sequence[HopItem]) -> None:
+        """As `Hop.withdraw`."""
+        for item in items:
+            if item.call is not None:
+                item.call.cancelled = True
+                item.call = None
+
+
+class _Call:
+    """Items that were sent together."""
+
+    def __init__(self, items: Sequence[HopItem], taker: Taker) -> None:
+        self._sent = items
+        self._taker = taker
+        self._items: list[Item] = []
+        for at, item in enumerate(items):
+            request = item.request
+            item.call = Item(
+                at, item.payload, request.deadline, request.request_id, priority=request.priority
+            )
+            self._items.append(item.call)
+
+    async def run(self, handler: StageHandler, key: Key) -> None:
+        """What fails a message fails each of its items, and what is forgotten is an error, as on a stream."""
+        error = TriremeError(Code.INTERNAL, "internal error")
         try:
-            await self._handler.handle(model, version, items, answers.emit)
-        except TriremeError as error:
-            answers.emit([Outcome(item, error=error) for item in items])
-        except asyncio.CancelledError:
-            for item in items:
-                item.cancelled = True
-            raise
-        return HopAnswer(answers.outcomes, answers.queue_us, answers.compute_us)
+            await handler.handle(*key, self._items, self._emit)
+        except TriremeError as failure:
+            error = failure
+        self._emit([Outcome(item, error=error) for item in self._items])
 
-
-class _Answers:
-    """Takes the outcomes of one call."""
-
-    def __init__(self, count: int) -> None:
-        # What a handler forgets to answer must not look like an answer.
-        self.outcomes: list[bytes | TriremeError] = [TriremeError(Code.INTERNAL, "internal error")] * count
-        self.queue_us = 0
-        self.compute_us = 0
-
-    def emit(self, outcomes: Sequence[Outcome]) -> None:
+    def _emit(self, outcomes: Sequence[Outcome]) -> None:
+        """The first outcome of every item that was not withdrawn."""
+        taken = []
         for outcome in outcomes:
-            error = outcome.error
-            self.outcomes[outcome.item.id] = outcome.payload if error is None else error
-            self.queue_us = max(self.queue_us, outcome.queue_us)
-            self.compute_us = max(self.compute_us, outcome.compute_us)
+            item = self._sent[outcome.item.id]
+            if item.call is outcome.item:
+                item.outcome = outcome.payload if outcome.error is None else outcome.error
+                item.queue_us, item.compute_us = outcome.queue_us, outcome.compute_us
+                item.call = None
+                taken.append(item)
+        if taken:
+            self._taker.took(taken, time.monotonic())
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.integration.test_platform_life import steady_load
+from tests.support.hops import ask
 from tests.support.platform import LOSSLESS, Platform, platform
 from tests.support.stages import METHOD, EchoHandler, RunningStage, stage_server
 from tests.support.stages import until as until_here
@@ -114,11 +115,11 @@ async def steady_calls(client: StageClient, callers: int = 8, pause: float = 0.0
     numbers = itertools.count()
     stop = asyncio.Event()
 
-    async def ask() -> None:
+    async def caller() -> None:
         while not stop.is_set():
             payloads = [b"%d-%d" % (next(numbers), item) for item in range(2)]
             try:
-                found = await client.call("echo", "1", payloads, time.monotonic() + PATIENCE_SECONDS, "r")
+                found = await ask(client, ("echo", "1"), payloads, time.monotonic() + PATIENCE_SECONDS)
             except TriremeError as error:
                 answers.wrong.append(error.detail)
             else:
@@ -130,7 +131,7 @@ async def steady_calls(client: StageClient, callers: int = 8, pause: float = 0.0
 
     async with asyncio.TaskGroup() as group:
         for _ in range(callers):
-            group.create_task(ask())
+            group.create_task(caller())
         try:
             yield answers
         finally:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trireme_common.errors import Code, TriremeError
-from trireme_common.tensors import Tensor, decode_tensors
-from trireme_gateway.hop.ports import HopAnswer
+from trireme_common.tensors import decode_tensors
+from trireme_gateway.hop.ports import Hop, HopItem, HopRequest, Key, Taker, UnansweredError
 from trireme_protos.trireme.v1 import postprocess_pb2
 
 Outcome = bytes | TriremeError
@@ -24,43 +27,133 @@ class Call:
     deadline: float
     request_id: str
     traceparent: str
-    priority: int = 0
+    priority: int
+    shares: list[int]
+    """Items of each request among them."""
 
 
-class FakeHop:
-    """Answers each payload through `step`; `error` fails the call as a whole; `gate` holds it back."""
+class HopAnswer(NamedTuple):
+    """What `ask` got: an outcome a payload, and the longest that one waited and ran."""
+
+    outcomes: list[Outcome]
+    queue_us: int
+    compute_us: int
+
+
+class _Asker:
+    """Taker of one call."""
+
+    def __init__(self, items: int) -> None:
+        self._missing = items
+        self.done = asyncio.Event()
+
+    def took(self, items: Sequence[HopItem], now: float) -> None:
+        self._missing -= len(items)
+        if not self._missing:
+            self.done.set()
+
+
+async def ask(
+    hop: Hop,
+    key: Key,
+    payloads: Sequence[bytes],
+    deadline: float,
+    request_id: str = "r",
+    traceparent: str = "",
+    priority: int = 0,
+) -> HopAnswer:
+    """One request over one hop, withdrawn at its deadline.
+
+    Raises TriremeError where time is up, and where nothing of it was answered.
+    """
+    request = HopRequest(request_id, deadline, priority)
+    items = [HopItem(request, payload) for payload in payloads]
+    for item in items:
+        item.traceparent = traceparent
+    taker = _Asker(len(items))
+    hop.send(key, items, taker)
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            await taker.done.wait()
+    except TimeoutError:
+        raise TriremeError(Code.DEADLINE_EXCEEDED, "the time was up") from None
+    finally:
+        hop.withdraw(items)
+    outcomes = [item.outcome for item in items if item.outcome is not None]
+    for outcome in outcomes:
+        if isinstance(outcome, UnansweredError) and not any(isinstance(other, bytes) for other in outcomes):
+            raise outcome.afresh()
+    return HopAnswer(outcomes, max(item.queue_us for item in items), max(item.compute_us for item in items))
+
+
+class TaskHop(ABC):
+    """A `Hop` that answers each call in a task of its own, all items together."""
+
+    def __init__(self) -> None:
+        self.cancelled = 0
+        """Calls of which every item was withdrawn."""
+        self._tasks: dict[asyncio.Task[None], int] = {}
+
+    @abstractmethod
+    async def answer(self, key: Key, items: Sequence[HopItem]) -> Sequence[Outcome]:
+        """An outcome an item."""
+
+    def send(self, key: Key, items: Sequence[HopItem], taker: Taker) -> None:
+        task = asyncio.create_task(self._carry(key, items, taker))
+        self._tasks[task] = len(items)
+        task.add_done_callback(self._tasks.pop)
+        for item in items:
+            item.call = task
+
+    def withdraw(self, items: Sequence[HopItem]) -> None:
+        for item in items:
+            task, item.call = item.call, None
+            if task is not None:
+                self._tasks[task] -= 1
+                if not self._tasks[task]:
+                    task.cancel()
+                    self.cancelled += 1
+
+    async def _carry(self, key: Key, items: Sequence[HopItem], taker: Taker) -> None:
+        outcomes = await self.answer(key, items)
+        waiting = []
+        for item, outcome in zip(items, outcomes, strict=True):
+            if item.call is not None:
+                item.call, item.outcome = None, outcome
+                item.queue_us, item.compute_us = 1000, 2000
+                waiting.append(item)
+        taker.took(waiting, time.monotonic())
+
+
+class FakeHop(TaskHop):
+    """Answers each payload through `step`; `error` answers none; `gate` holds everything back."""
 
     def __init__(self, step: Step = lambda payload: payload, *, error: TriremeError | None = None) -> None:
+        super().__init__()
         self.step = step
         self.error = error
         self.gate: asyncio.Event | None = None
         self.calls: list[Call] = []
-        self.cancelled = 0
 
-    async def call(
-        self,
-        model: str,
-        version: str,
-        payloads: Sequence[bytes],
-        deadline: float,
-        request_id: str,
-        traceparent: str = "",
-        priority: int = 0,
-    ) -> HopAnswer:
-        self.calls.append(Call(model, version, list(payloads), deadline, request_id, traceparent, priority))
-        try:
-            await asyncio.sleep(0)
-            if self.gate is not None:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    await self.gate.wait()
-        except TimeoutError:
-            raise TriremeError(Code.DEADLINE_EXCEEDED, "the request's time was up in the stage") from None
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
+    async def answer(self, key: Key, items: Sequence[HopItem]) -> Sequence[Outcome]:
+        first, request = items[0], items[0].request
+        self.calls.append(
+            Call(
+                *key,
+                [item.payload for item in items],
+                request.deadline,
+                request.request_id,
+                first.traceparent,
+                request.priority,
+                list(Counter(item.request for item in items).values()),
+            )
+        )
+        await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate.wait()
         if self.error is not None:
-            raise self.error
-        return HopAnswer([self.step(payload) for payload in payloads], queue_us=1000, compute_us=2000)
+            return [UnansweredError(self.error.code, self.error.detail) for _ in items]
+        return [self.step(item.payload) for item in items]
 
 
 def item_text(payload: bytes) -> str:
@@ -126,6 +219,3 @@ class RecordingObserver:
 
     def observe_confidence(self, model: str, confidence: float) -> None:
         self.confidences.append(confidence)
-
-
-__all__ = ["FakeHop", "RecordingObserver", "Tensor", "answer_by_input", "classify", "refuse_blank", "vector"]

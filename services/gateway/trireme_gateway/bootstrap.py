@@ -45,9 +45,9 @@ _METHODS = {
     POSTPROCESS: "/trireme.v1.PostprocessService/Process",
 }
 _MAX_MESSAGE_ITEMS = 64
-# Messages of one model that may be under way to an endpoint before others gather. Inference takes
-# more, because several instances work side by side and the batcher there sees only what was sent.
-_MESSAGES_IN_FLIGHT = {PREPROCESS: 1, INFERENCE: 2, POSTPROCESS: 1}
+# Messages of one model that may be under way to an endpoint before others gather: one that is worked on, and
+# one that is there when it is done.
+_MESSAGES_IN_FLIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,12 @@ async def open_services(
     inference = stages.clients[INFERENCE]
     cache = open_cache(settings, ModelCacheCounts())
     pipeline = Pipeline(
-        stages.clients[PREPROCESS], inference, stages.clients[POSTPROCESS], cache, PrometheusObserver()
+        stages.clients[PREPROCESS],
+        inference,
+        stages.clients[POSTPROCESS],
+        cache,
+        PrometheusObserver(),
+        coalesce=settings.coalesce,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(cache.close)
@@ -160,7 +165,7 @@ def _client(
 
     def pending() -> Pending:
         return Pending(
-            max_in_flight=_MESSAGES_IN_FLIGHT[stage], max_items=_MAX_MESSAGE_ITEMS, coalesce=settings.coalesce
+            max_in_flight=_MESSAGES_IN_FLIGHT, max_items=_MAX_MESSAGE_ITEMS, coalesce=settings.coalesce
         )
 
     policy = UpstreamPolicy(
@@ -171,11 +176,19 @@ def _client(
     )
     observer = PrometheusHopObserver(stage)
     connect: Connect = by_stream(stage, method, pending, observer)
-    if stage == INFERENCE and settings.inference_protocol == "oip":
+    foreign = stage == INFERENCE and settings.inference_protocol == "oip"
+    if foreign:
         # Here, because only a gateway of a foreign server loads what speaks to one.
         from trireme_gateway.hop.oip.connection import by_calls
 
         connect = by_calls(stage, wanted, observer)
     return StageClient(
-        stage, connect, addresses, on_change=rebuild, policy=policy, observer=observer, urgent=urgent
+        stage,
+        connect,
+        addresses,
+        on_change=rebuild,
+        policy=policy,
+        observer=observer,
+        urgent=urgent,
+        by_request=foreign,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
@@ -14,12 +13,11 @@ from trireme_gateway.catalog import INFERENCE, POSTPROCESS, PREPROCESS, Route
 from trireme_gateway.context import RequestContext
 from trireme_gateway.hop.ports import Hop
 from trireme_gateway.observer import PipelineObserver
-from trireme_gateway.request_trace import traced_call
+from trireme_gateway.relay import Relay
 from trireme_gateway.token_count import count_tokens, with_tokens
 
 Outcome = Answer | TriremeError
 Compute = Callable[[Route, Sequence[bytes], RequestContext], Awaitable[Payloads]]
-_Hops = tuple[tuple[str, Hop], ...]
 _EMBEDDING = "text-embedding"
 
 
@@ -33,12 +31,14 @@ class Pipeline:
         postprocess: Hop,
         cache: AnswerCache,
         observer: PipelineObserver,
+        *,
+        coalesce: bool = True,
     ) -> None:
-        self._hops = ((PREPROCESS, preprocess), (INFERENCE, inference), (POSTPROCESS, postprocess))
-        self._inference = inference
+        """`coalesce`: whether requests share anything on their way."""
+        hops = ((PREPROCESS, preprocess), (INFERENCE, inference), (POSTPROCESS, postprocess))
+        self._relay = Relay(hops, observer.observe_stage, together=coalesce)
         self._cache = cache
         self._observer = observer
-        self._observe_stage = observer.observe_stage
 
     async def predict(self, route: Route, items: Sequence[bytes], context: RequestContext) -> list[Outcome]:
         """Answers of `items`, each a payload as preprocess.proto says, in their order.
@@ -101,62 +101,22 @@ class Pipeline:
             return known
         return self._cache.answer(route, keys, items, compute, context)
 
-    async def _run(
-        self, route: Route, items: Sequence[bytes], context: RequestContext, hops: _Hops | None = None
-    ) -> Payloads:
-        """Every item through the hops, those that failed dropping out on the way."""
-        outcomes: Payloads = list(items)
-        payloads: Sequence[bytes] = items
-        places: list[int] | None = None  # of the payloads among the items, once some have failed
-        for stage, hop in hops or self._hops:
-            answers = await self._ask(stage, hop, route, payloads, context)
-            if places is None:
-                outcomes = answers
-            else:
-                for at, answer in zip(places, answers, strict=True):
-                    outcomes[at] = answer
-            good = [answer for answer in answers if isinstance(answer, bytes)]
-            if len(good) < len(answers):
-                places = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, bytes)]
-                if not places:
-                    break
-            payloads = good
-        return outcomes
+    async def _run(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
+        return await self._relay.run((route.model, route.version), items, context)
 
     async def _embed(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
         """As `_run`; each answer with the number of its tokens, which only preprocess's tensors tell."""
-        prepared = await self._run(route, items, context, self._hops[:1])
+        key = (route.model, route.version)
+        prepared = await self._relay.run(key, items, context, last=0)
         good = [tensors for tensors in prepared if isinstance(tensors, bytes)]
-        answers = iter(await self._run(route, good, context, self._hops[1:]) if good else ())
+        answers = iter(await self._relay.run(key, good, context, first=1) if good else ())
         return [
             _with_tokens(next(answers), tensors) if isinstance(tensors, bytes) else tensors
             for tensors in prepared
         ]
 
     async def _infer(self, route: Route, items: Sequence[bytes], context: RequestContext) -> Payloads:
-        return await self._ask(INFERENCE, self._inference, route, items, context)
-
-    async def _ask(
-        self, stage: str, hop: Hop, route: Route, payloads: Sequence[bytes], context: RequestContext
-    ) -> Payloads:
-        started = time.monotonic()
-        try:
-            call = hop.call if context.span is None else partial(traced_call, context.span, stage, hop)
-            answer = await call(
-                route.model,
-                route.version,
-                payloads,
-                context.deadline,
-                context.request_id,
-                priority=context.priority,
-            )
-        finally:
-            seconds = time.monotonic() - started
-            context.spend(stage, seconds)
-            self._observe_stage(stage, seconds)
-        if stage == INFERENCE:
-            context.spend("queue", answer.queue_us / 1e6)
-        return answer.outcomes
+        return await self._relay.run((route.model, route.version), items, context, first=1, last=1)
 
     def _observe(self, route: Route, context: RequestContext, started: float) -> None:
         seconds = time.monotonic() - started

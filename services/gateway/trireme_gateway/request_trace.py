@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tracing import Span, SpanKind, TraceParent, Tracer
 from trireme_gateway.context import RequestContext
-from trireme_gateway.hop.ports import Hop, HopAnswer
+from trireme_gateway.hop.ports import HopItem, Key
 
 TRACEPARENT = "traceparent"
 
@@ -96,52 +96,86 @@ def _end(span: Span, context: RequestContext, status: str, *, failed: bool, serv
     span.end(error if server_fault else "")
 
 
-async def traced_call(
-    request: Span,
-    stage: str,
-    hop: Hop,
-    model: str,
-    version: str,
-    payloads: Sequence[bytes],
-    deadline: float,
-    request_id: str,
-    *,
-    priority: int = 0,
-) -> HopAnswer:
-    """`hop.call` inside a span of its own, below which the stage's spans stand."""
-    if isinstance(request, RequestSpan):
-        request.settle(model)
-    if not request.place.sampled:  # the stage still learns the trace's id, for its log
-        return await hop.call(model, version, payloads, deadline, request_id, request.traceparent, priority)
-    span = request.child(f"call {stage}", SpanKind.CLIENT)
-    span.note({"trireme.stage": stage, "trireme.model": model, "trireme.version": version})
-    error = ""
-    try:
-        answer = await hop.call(model, version, payloads, deadline, request_id, span.traceparent, priority)
-        error = _note_answer(span, answer)
-        return answer
-    except BaseException as failure:
-        error = _code_of(failure)
-        raise
-    finally:
-        span.end(error)
+class HopSpans:
+    """The spans of one request's hops, below which the stages' spans stand: each from the first item that is
+    sent to the last that is answered."""
+
+    def __init__(self, request: Span, key: Key) -> None:
+        self._request = request
+        self._key = key
+        self._open: dict[str, _HopSpan] = {}
+
+    @classmethod
+    def below(cls, request: Span, key: Key, items: Sequence[HopItem]) -> HopSpans | None:
+        """None where the trace is not recorded; its id reaches the stages all the same, for their log."""
+        if isinstance(request, RequestSpan):
+            request.settle(key[0])
+        if request.place.sampled:
+            return cls(request, key)
+        traceparent = request.traceparent
+        for item in items:
+            item.traceparent = traceparent
+        return None
+
+    def sent(self, stage: str) -> str:
+        """An item leaves for a stage; returns the place of its spans there."""
+        found = self._open.get(stage)
+        if found is None:
+            span = self._request.child(f"call {stage}", SpanKind.CLIENT)
+            model, version = self._key
+            span.note({"trireme.stage": stage, "trireme.model": model, "trireme.version": version})
+            found = self._open[stage] = _HopSpan(span)
+        found.items += 1
+        found.remaining += 1
+        return found.span.traceparent
+
+    def answered(self, stage: str, item: HopItem) -> None:
+        """An item has its outcome."""
+        found = self._open[stage]
+        found.take(item)
+        if not found.remaining:
+            del self._open[stage]
+            found.end()
+
+    def end(self, failure: BaseException) -> None:
+        """Nobody waits for an answer any more."""
+        for found in self._open.values():
+            found.span.end(_code_of(failure))
+        self._open.clear()
+
+
+class _HopSpan:
+    """One span, and what its items say."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.items = 0
+        self.remaining = 0
+        self._codes: list[str] = []
+        self._queue_us = 0
+        self._compute_us = 0
+
+    def take(self, item: HopItem) -> None:
+        self.remaining -= 1
+        self._queue_us = max(self._queue_us, item.queue_us)
+        self._compute_us = max(self._compute_us, item.compute_us)
+        if isinstance(item.outcome, TriremeError):
+            self._codes.append(item.outcome.code.value)
+
+    def end(self) -> None:
+        """Every item has its outcome; the span has the code of the first that failed."""
+        self.span.note(
+            {
+                "trireme.items": self.items,
+                "trireme.failed": len(self._codes),
+                "trireme.queue_ms": self._queue_us / 1000,
+                "trireme.compute_ms": self._compute_us / 1000,
+            }
+        )
+        self.span.end(self._codes[0] if self._codes else "")
 
 
 def _code_of(failure: BaseException) -> str:
     if isinstance(failure, TriremeError):
         return failure.code.value
     return Code.CANCELLED.value if isinstance(failure, asyncio.CancelledError) else type(failure).__name__
-
-
-def _note_answer(span: Span, answer: HopAnswer) -> str:
-    """Returns the code of the first item that failed, or nothing."""
-    codes = [outcome.code.value for outcome in answer.outcomes if isinstance(outcome, TriremeError)]
-    span.note(
-        {
-            "trireme.items": len(answer.outcomes),
-            "trireme.failed": len(codes),
-            "trireme.queue_ms": answer.queue_us / 1000,
-            "trireme.compute_ms": answer.compute_us / 1000,
-        }
-    )
-    return codes[0] if codes else ""

@@ -15,6 +15,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_gateway.batch import WINDOW_TEXTS, WINDOWS_IN_FLIGHT, Batch, TextOutcome, lines
 from trireme_gateway.catalog import Route
 from trireme_gateway.context import RequestContext
+from trireme_gateway.hop.ports import HopItem, Key, UnansweredError
 
 ROUTE = catalog("m").resolve("m")
 FAULT = TriremeError(Code.INVALID_ARGUMENT, "the body broke")
@@ -61,11 +62,11 @@ async def test_every_text_is_answered_in_its_order(count: int) -> None:
 
 async def test_order_holds_although_windows_finish_in_another() -> None:
     class Uneven(FakeHop):
-        async def call(self, *arguments: object, **keywords: object) -> object:  # type: ignore[override]
+        async def answer(self, key: Key, items: Sequence[HopItem]) -> Sequence[bytes | TriremeError]:
             first = len(self.calls) == 0
-            answer = await super().call(*arguments, **keywords)  # type: ignore[arg-type]
+            outcomes = await super().answer(key, items)
             await asyncio.sleep(0.03 if first else 0)
-            return answer
+            return outcomes
 
     batch, _ = batch_of(Stages(inference=Uneven()))
     texts = numbered(WINDOW_TEXTS * 6)
@@ -82,14 +83,11 @@ async def test_bad_texts_fail_alone() -> None:
 
 async def test_a_window_that_cannot_be_served_costs_its_own_texts() -> None:
     stages = Stages()
-    calls = 0
+    second = set(numbered(WINDOW_TEXTS * 2)[WINDOW_TEXTS:])
 
-    def step(payload: bytes) -> bytes:
-        nonlocal calls
-        calls += 1
-        if item_text(payload) == "t70":
-            raise TriremeError(Code.BACKEND_UNAVAILABLE, "gone")
-        return payload
+    def step(payload: bytes) -> bytes | TriremeError:
+        gone = item_text(payload) in second
+        return UnansweredError(Code.BACKEND_UNAVAILABLE, "gone") if gone else payload
 
     stages.preprocess.step = step
     batch, _ = batch_of(stages)
@@ -104,7 +102,7 @@ async def test_windows_are_no_larger_than_the_model_takes() -> None:
     batch, _ = batch_of(stages, catalog(version("m", max_items=5)).resolve("m"))
     found = await run(batch, Source(numbered(23)))
     assert not any(isinstance(outcome.outcome, TriremeError) for outcome in found)
-    assert [len(call.payloads) for call in stages.preprocess.calls] == [5, 5, 5, 5, 3]
+    assert [share for call in stages.preprocess.calls for share in call.shares] == [5, 5, 5, 5, 3]
 
 
 async def test_a_fault_of_the_body_in_its_first_window_is_raised() -> None:

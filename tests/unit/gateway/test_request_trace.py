@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.support.catalogs import catalog
 from tests.support.gateways import Stages, client, services
-from tests.support.hops import FakeHop
+from tests.support.hops import FakeHop, RecordingObserver
 from tests.unit.gateway.grpc_front.test_front import door
 from tests.unit.gateway.v2.fakes import services as protocol_services
 from trireme_common.errors import Code, TriremeError
@@ -21,7 +21,7 @@ from trireme_gateway.cache.cache import ResultCache
 from trireme_gateway.cache.events import CacheCounts
 from trireme_gateway.cache.memory import MemoryCache
 from trireme_gateway.context import RequestContext
-from trireme_gateway.request_trace import traced_call
+from trireme_gateway.relay import Relay
 from trireme_protos.inference import grpc_service_pb2 as pb
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -138,18 +138,23 @@ async def test_grpc_calls_are_traced() -> None:
     assert "secret" not in repr(refused.attributes)
 
 
+async def run_below(span: Span, hop: FakeHop) -> None:
+    relay = Relay([("inference", hop)], RecordingObserver().observe_stage)
+    await relay.run(("m", "1"), [b"a", b"b"], RequestContext("r", time.monotonic() + 5, span=span))
+
+
 async def test_a_hop_is_told_its_place_in_the_trace() -> None:
     traces, hop = Traces(), FakeHop()
-    await traced_call(traces.request(), "inference", hop, "m", "1", [b"a"], time.monotonic() + 5, "r")
-    assert hop.calls[0].traceparent == traces.named("call inference").traceparent
+    await run_below(traces.request(), hop)
+    span = traces.named("call inference")
+    assert hop.calls[0].traceparent == span.traceparent
+    assert (span.attributes["trireme.items"], span.attributes["trireme.compute_ms"]) == (2, 2.0)
 
 
-async def test_a_call_that_is_cancelled_ends_its_span() -> None:
+async def test_a_request_that_is_cancelled_ends_the_span_of_its_hop() -> None:
     traces, hop = Traces(), FakeHop()
     hop.gate = asyncio.Event()
-    call = asyncio.create_task(
-        traced_call(traces.request(), "inference", hop, "m", "1", [b"a"], time.monotonic() + 5, "r")
-    )
+    call = asyncio.create_task(run_below(traces.request(), hop))
     while not hop.calls:
         await asyncio.sleep(0)
     call.cancel()

@@ -35,21 +35,22 @@ class RetryBudget:
         self._slots = [_Slot() for _ in range(_SLOTS)]
         self._current = self._slots[0]
 
-    def called(self, now: float) -> None:
-        """A call was made for the first time."""
-        self._at(now).calls += 1
+    def called(self, now: float, requests: int = 1) -> None:
+        """A call of so many requests was made for the first time."""
+        self._at(now).calls += requests
 
     def note_under_way(self, now: float, calls: int) -> None:
         """An endpoint fell silent or went away with that many calls."""
         slot = self._at(now)
         slot.peak = max(slot.peak, calls)
 
-    def take(self, now: float) -> bool:
-        """Whether a call may be repeated; if so, the repeat is paid for."""
+    def take(self, now: float, requests: int = 1) -> bool:
+        """Whether a call of so many requests may be repeated; if so, the repeat is paid for, the last one on
+        credit: what travels together is not worth taking apart."""
         slot = self._at(now)
         if self.left(now) < 1:
             return False
-        slot.repeats += 1
+        slot.repeats += requests
         return True
 
     def left(self, now: float) -> float:

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from trireme_common.errors import Code, TriremeError
-from trireme_gateway.hop.ports import HopAnswer
-
-Key = tuple[str, str]
-"""Model and version."""
+from trireme_gateway.hop.ports import HopItem, Key, Taker
 
 FAULTS = frozenset((Code.INTERNAL, Code.BACKEND_UNAVAILABLE))
 """Errors of an item that say more of the endpoint than of the item."""
@@ -31,27 +28,37 @@ class Carrier(Protocol):
     def drop(self, leg: Leg, now: float) -> None:
         """Takes the leg back; what was sent of it is cancelled."""
 
+    def withdraw(self, leg: Leg, items: Sequence[HopItem], now: float) -> None:
+        """Takes some items of the leg back, of which others are left."""
+
+
+class CallOwner(Protocol):
+    """Who made the call."""
+
+    def over(self, call: HopCall, now: float) -> None:
+        """Every item has its outcome, or nobody waits for it."""
+
 
 class Leg:
-    """Some items of a call, at one endpoint. `positions` are those of the call's payloads."""
+    """Some items of a call, at one endpoint."""
 
     __slots__ = (
-        "call", "carrier", "first_id", "items", "key", "lane_message", "positions",
-        "refused", "remaining", "sound", "started",
+        "call", "carrier", "first_id", "items", "key", "message", "refused", "remaining", "sound", "started",
     )  # fmt: skip
 
-    def __init__(self, call: HopCall, positions: Sequence[int], carrier: Carrier, started: float) -> None:
+    def __init__(self, call: HopCall, items: Sequence[HopItem], carrier: Carrier, started: float) -> None:
         self.call = call
         self.key = call.key
         self.carrier = carrier
-        self.positions = positions
-        self.items = self.remaining = len(positions)
+        self.items = items
+        """In the order of their ids; those that were withdrawn after it was sent keep their places."""
+        self.remaining = len(items)
         self.started = started
         self.first_id = 0
         """Id of the first item on its stream; the others follow it. 0 while the leg waits."""
-        self.lane_message: Any = None
-        self.refused: list[int] = []
-        """Positions whose outcome was not taken, because another leg may do better."""
+        self.message: Any = None
+        self.refused: set[HopItem] = set()
+        """Items whose outcome was not taken, because another leg may do better."""
         self.sound = False
         """Whether any item was answered without a fault of the endpoint."""
 
@@ -59,41 +66,33 @@ class Leg:
     def sent(self) -> bool:
         return self.first_id > 0
 
-    def covers(self, position: int) -> bool:
+    def covers(self, item: HopItem) -> bool:
         """Whether an outcome of that item may still come from here."""
-        return position in self.positions and position not in self.refused
+        return item.call is self.call and item not in self.refused
+
+    def covered(self, items: Sequence[HopItem]) -> list[HopItem]:
+        """Those of some items that it covers."""
+        mine = set(self.items).difference(self.refused)
+        return [item for item in items if item in mine]
 
 
 class HopCall:
-    """Items of one request at one hop. Every item takes its first outcome, from whichever leg."""
+    """Items of one model version that travel together. Each takes its first outcome, from whichever leg."""
 
     __slots__ = (
-        "breaks", "compute_us", "deadline", "future", "hedge", "key", "legs", "outcomes",
-        "patience", "payloads", "priority", "queue_us", "remaining", "request_id", "timer", "traceparent",
-        "tried",
+        "answered", "breaks", "hedge", "items", "key", "legs", "owner", "patience", "remaining", "taker",
+        "timer", "tried",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        key: Key,
-        payloads: Sequence[bytes],
-        deadline: float,
-        request_id: str,
-        future: asyncio.Future[HopAnswer],
-        traceparent: str = "",
-    ) -> None:
+    def __init__(self, key: Key, items: Sequence[HopItem], taker: Taker, owner: CallOwner) -> None:
         self.key = key
-        self.payloads = payloads
-        self.deadline = deadline
-        """Seconds of the monotonic clock."""
-        self.request_id = request_id
-        self.traceparent = traceparent
-        self.future = future
-        self.priority = 0
-        self.outcomes: list[Any] = [None] * len(payloads)
-        self.remaining = len(payloads)
-        self.queue_us = 0
-        self.compute_us = 0
+        self.items = items
+        self.taker = taker
+        self.owner = owner
+        self.remaining = len(items)
+        for item in items:
+            item.call = self
+            item.outcome = None
         self.legs: list[Leg] = []
         """Legs that may still bring an outcome."""
         self.patience = 0.0
@@ -102,56 +101,114 @@ class HopCall:
         """Endpoints that went away while they had some of it."""
         self.tried: list[Carrier] = []
         """Endpoints that were sent some of it; none is asked twice."""
+        self.answered = False
+        """Whether any item has an endpoint's outcome."""
         self.hedge: Leg | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def take(
-        self, leg: Leg, index: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int
-    ) -> None:
-        """The outcome of item `index` of a leg."""
+        self, leg: Leg, item: HopItem, outcome: bytes | TriremeError, queue_us: int, compute_us: int
+    ) -> bool:
+        """An outcome of an item of a leg; says whether the item has taken it."""
         if isinstance(outcome, bytes):
             leg.sound = True
-            if self.outcomes[leg.positions[index]] is None:
-                self._keep(leg.positions[index], outcome, queue_us, compute_us)
-            return
-        fault = outcome.code in _PERSONAL
-        if outcome.code not in FAULTS:
-            leg.sound = True
-        position = leg.positions[index]
-        if self.outcomes[position] is not None:
-            return
-        if fault and any(other is not leg and other.covers(position) for other in self.legs):
-            leg.refused.append(position)
-            return
-        self._keep(position, outcome, queue_us, compute_us)
-
-    def _keep(self, position: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int) -> None:
-        self.outcomes[position] = outcome
-        if queue_us > self.queue_us:
-            self.queue_us = queue_us
-        if compute_us > self.compute_us:
-            self.compute_us = compute_us
+        elif not self._takes_error(leg, item, outcome.code):
+            return False
+        if item.call is not self:
+            return False
+        item.outcome = outcome
+        item.queue_us = queue_us
+        item.compute_us = compute_us
+        item.call = None
+        self.answered = True
         self.remaining -= 1
-        if not self.remaining and not self.future.done():
-            self.future.set_result(HopAnswer(self.outcomes, self.queue_us, self.compute_us))
+        return True
 
-    def missing(self) -> list[int]:
+    def _takes_error(self, leg: Leg, item: HopItem, code: Code) -> bool:
+        if code not in FAULTS:
+            leg.sound = True
+        if (
+            code in _PERSONAL
+            and item.call is self
+            and any(other is not leg and other.covers(item) for other in self.legs)
+        ):
+            leg.refused.add(item)
+            return False
+        return True
+
+    def missing(self) -> list[HopItem]:
         """Items without an outcome."""
-        return [position for position, outcome in enumerate(self.outcomes) if outcome is None]
+        return [item for item in self.items if item.call is self]
 
-    def uncovered(self) -> list[int]:
+    def uncovered(self) -> list[HopItem]:
         """Items without an outcome that no leg will bring."""
-        return [at for at in self.missing() if not any(leg.covers(at) for leg in self.legs)]
+        found = self.missing()
+        for leg in self.legs:
+            there = set(leg.covered(found))
+            found = [item for item in found if item not in there]
+        return found
 
-    def fail(self, error: TriremeError, positions: Sequence[int]) -> None:
-        """Gives up on some items: the call fails as a whole only where nothing of it was answered."""
-        if self.future.done():
-            return
-        if len(positions) == len(self.payloads):
-            self.future.set_exception(error)
-            return
-        for position in positions:
-            self.outcomes[position] = error
-        self.remaining -= len(positions)
+    def split(self, items: Sequence[HopItem], now: float) -> HopCall:
+        """Some items that no leg covers, as a call of their own with the same past."""
+        part = HopCall(self.key, items, self.taker, self.owner)
+        part.breaks = self.breaks
+        part.tried = list(self.tried)
+        self.remaining -= len(items)
         if not self.remaining:
-            self.future.set_result(HopAnswer(self.outcomes, self.queue_us, self.compute_us))
+            self.owner.over(self, now)
+        return part
+
+    def withdraw(self, items: Sequence[HopItem], now: float) -> None:
+        """Nobody waits for these items of it any more; none of them has its outcome."""
+        for item in items:
+            item.call = None
+        self.remaining -= len(items)
+        if not self.remaining:
+            self.owner.over(self, now)
+            return
+        for leg in tuple(self.legs):
+            covered = leg.covered(items)
+            if not covered:
+                continue
+            if len(covered) < leg.remaining:
+                leg.carrier.withdraw(leg, covered, now)
+            else:
+                self.legs.remove(leg)
+                leg.carrier.drop(leg, now)
+
+    def fail(self, error: TriremeError, items: Sequence[HopItem], now: float) -> None:
+        """Gives up on some items that have no outcome."""
+        for item in items:
+            item.outcome = error
+            item.queue_us = item.compute_us = 0
+            item.call = None
+        self.remaining -= len(items)
+        if not self.remaining:
+            self.owner.over(self, now)
+        self.taker.took(items, now)
+
+
+class Arrivals:
+    """Items that got their outcomes together, on their way to their senders."""
+
+    __slots__ = ("_calls", "_items")
+
+    def __init__(self) -> None:
+        self._items: dict[Taker, list[HopItem]] = {}
+        self._calls: list[HopCall] = []
+
+    def add(self, call: HopCall, item: HopItem) -> None:
+        items = self._items.get(call.taker)
+        if items is None:
+            self._items[call.taker] = [item]
+        else:
+            items.append(item)
+        if not call.remaining:
+            self._calls.append(call)
+
+    def deliver(self, now: float) -> None:
+        """After everything else is in order: whoever is told may send anew at once."""
+        for call in self._calls:
+            call.owner.over(call, now)
+        for taker, items in self._items.items():
+            taker.took(items, now)

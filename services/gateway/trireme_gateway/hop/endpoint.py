@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 from trireme_common.errors import TriremeError
@@ -12,8 +13,9 @@ from trireme_common.orders import Order
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.answer_times import EndpointPace
-from trireme_gateway.hop.calls import HopCall, Key, Leg
+from trireme_gateway.hop.calls import HopCall, Leg
 from trireme_gateway.hop.outlier import Outlier, OutlierPolicy
+from trireme_gateway.hop.ports import HopItem, Key
 
 
 class Work(Protocol):
@@ -35,6 +37,9 @@ class Work(Protocol):
 
     def drop(self, leg: Leg) -> None:
         """Takes a leg back; what was sent of it is cancelled."""
+
+    def withdraw(self, leg: Leg, items: Sequence[HopItem]) -> None:
+        """Takes some items of a leg back, of which others are left."""
 
 
 class Way(Protocol):
@@ -127,9 +132,9 @@ class Endpoint:
         """What one more item would wait for, by comparison."""
         return (self.exchange.outstanding + 1) * self.weight
 
-    def send(self, call: HopCall, positions: Sequence[int], now: float) -> Leg:
+    def send(self, call: HopCall, items: Sequence[HopItem], now: float) -> Leg:
         """Takes some items of a call."""
-        leg = Leg(call, positions, self, now)
+        leg = Leg(call, items, self, now)
         call.legs.append(leg)
         call.tried.append(self)
         if not self.exchange.outstanding:
@@ -139,12 +144,21 @@ class Endpoint:
 
     def drop(self, leg: Leg, now: float) -> None:
         """As `Carrier.drop`; the call was answered elsewhere, or nobody waits for it any more."""
+        self._gave_up(leg, now)
+        self.exchange.drop(leg)
+
+    def withdraw(self, leg: Leg, items: Sequence[HopItem], now: float) -> None:
+        """As `Carrier.withdraw`."""
+        self._gave_up(leg, now)
+        self.exchange.withdraw(leg, items)
+
+    def _gave_up(self, leg: Leg, now: float) -> None:
+        """Something of a leg is waited for no more."""
         if leg.sent:
             waited = now - leg.started
             self.pace.gave_up(waited, now)
             if self._spoke_at < leg.started and waited >= leg.call.patience:
                 self.outlier.ignored(leg.started)
-        self.exchange.drop(leg)
 
     def probe(self, now: float) -> None:
         """The next call is risked although the endpoint is ejected."""
@@ -189,24 +203,23 @@ Connect = Callable[[str, Endpoint], Way]
 """Makes the way to an address, which tells the endpoint what comes of it."""
 
 
-class _Loaded(Protocol):
-    @property
-    def load(self) -> float: ...
+E = TypeVar("E")
 
 
-E = TypeVar("E", bound=_Loaded)
-
-
-def least_loaded(endpoints: Sequence[E], choice: Callable[[Sequence[E]], E] = random.choice) -> E:
+def least_loaded(
+    endpoints: Sequence[E],
+    load: Callable[[E], float] = attrgetter("load"),
+    choice: Callable[[Sequence[E]], E] = random.choice,
+) -> E:
     """The endpoint with the least load; among equals, chance decides."""
     if len(endpoints) == 1:
         return endpoints[0]
     best: list[E] = []
     least = float("inf")
     for endpoint in endpoints:
-        load = endpoint.load
-        if load < least:
-            best, least = [endpoint], load
-        elif load == least:
+        found = load(endpoint)
+        if found < least:
+            best, least = [endpoint], found
+        elif found == least:
             best.append(endpoint)
     return best[0] if len(best) == 1 else choice(best)

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
 from trireme_common.wire import LARGE_BYTES, with_payload
-from trireme_gateway.hop.calls import HopCall, Key, Leg
+from trireme_gateway.hop.calls import Arrivals, Leg
 from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.ports import HopObserver
+from trireme_gateway.hop.ports import HopItem, HopObserver, Key
 from trireme_protos.trireme.v1 import envelope_pb2
 
 _MAX_MS = 2**32 - 1
 _ITEMS, _ITEM_PAYLOAD = 3, 3  # numbers of the fields in envelope.proto
 _CODES = frozenset(code.value for code in Code)
-
-
-class _Outgoing(NamedTuple):
-    """An item on its way into a message."""
-
-    number: int
-    payload: bytes
-    call: HopCall
 
 
 class _Message:
@@ -40,7 +31,8 @@ class _Message:
 class Exchange:
     """One stream's worth of work; a stream that breaks leaves it to the next one, empty.
 
-    `wake` is called when there may be something to write, `finished` when legs have all their answers.
+    `write` is called when there is something new to write, `wake` when something that waits may go, together
+    with what comes of it; `finished` when legs have all their answers.
     """
 
     def __init__(
@@ -49,6 +41,7 @@ class Exchange:
         pending: Callable[[], Pending],
         observer: HopObserver,
         *,
+        write: Callable[[], None],
         wake: Callable[[], None],
         finished: Callable[[Sequence[Leg], float], None],
     ) -> None:
@@ -60,6 +53,7 @@ class Exchange:
         self._new_pending = pending
         self._pending = pending()
         self._observer = observer
+        self._write = write
         self._wake = wake
         self._finished = finished
         self._by_id: dict[int, Leg] = {}
@@ -77,7 +71,8 @@ class Exchange:
         self.legs[leg] = None
         self.outstanding += leg.remaining
         self._pending.add(leg)
-        self._mark(leg.key)
+        self._dirty[leg.key] = None
+        self._write()
 
     def drop(self, leg: Leg) -> None:
         """Takes a leg back, and tells the endpoint if it was sent."""
@@ -87,11 +82,29 @@ class Exchange:
         self.outstanding -= leg.remaining
         if not leg.sent:
             self._pending.discard(leg)
-        else:
-            for number in range(leg.first_id, leg.first_id + leg.items):
+        elif leg.remaining:  # none is left of one whose items were all answered elsewhere before it was sent
+            for number in range(leg.first_id, leg.first_id + len(leg.items)):
                 if self._by_id.pop(number, None) is not None:
                     self._cancels.append(number)
-            self._settle(leg.lane_message, leg.remaining)
+            self._settle(leg.message, leg.remaining)
+        self._wake()
+
+    def withdraw(self, leg: Leg, items: Sequence[HopItem]) -> None:
+        """Takes unanswered items of a leg back, and tells the endpoint if they were sent. Others are left."""
+        if leg not in self.legs:
+            return
+        gone = set(items)
+        if not leg.sent:
+            leg.items = [item for item in leg.items if item not in gone]
+            self._pending.shrink(leg, len(gone))
+        else:
+            for number, item in enumerate(leg.items, leg.first_id):
+                if item in gone:
+                    del self._by_id[number]
+                    self._cancels.append(number)
+            self._settle(leg.message, len(gone))
+        leg.remaining -= len(gone)
+        self.outstanding -= len(gone)
         self._wake()
 
     def post(self, message: bytes) -> None:
@@ -126,13 +139,17 @@ class Exchange:
     def receive(self, results: Iterable[envelope_pb2.Result], now: float) -> None:
         """Answers of the endpoint; those whose caller left, or was answered elsewhere, are passed over."""
         done: list[Leg] = []
+        arrivals = Arrivals()
         for result in results:
-            leg = self._by_id.pop(result.id, None)
+            number = result.id
+            leg = self._by_id.pop(number, None)
             if leg is not None:
-                self._take(leg, result.id, _outcome(result), result.queue_us, result.compute_us)
+                item = leg.items[number - leg.first_id]
+                outcome = result.payload or _outcome(result)
+                self._take(leg, item, arrivals, outcome, result.queue_us, result.compute_us)
                 if not leg.remaining:
                     done.append(leg)
-        self._conclude(done, now)
+        self._conclude(done, arrivals, now)
 
     def _mark(self, key: Key) -> None:
         self._dirty[key] = None
@@ -142,42 +159,68 @@ class Exchange:
         """The items of `legs`, in as many envelopes as the limits of a message ask for."""
         now = time.monotonic()
         message = _Message(key)
-        message.remaining = sum(leg.items for leg in legs)
-        items: list[_Outgoing] = []
-        refused: list[tuple[Leg, int]] = []
+        items: list[HopItem] = []
+        refused: list[tuple[Leg, HopItem]] = []
         for leg in legs:
-            leg.lane_message = message
+            if leg.remaining > leg.call.remaining:
+                self._shorten(leg)
+            leg.message = message
+            message.remaining += leg.remaining
             self._number(leg, items, refused)
-        for leg, number in refused:
-            self._take(leg, number, too_large(self._stage), 0, 0)
-        self._conclude([leg for leg in dict.fromkeys(leg for leg, _ in refused) if not leg.remaining], now)
+        if not message.remaining:
+            self._settle(message, 0)
+        if refused:
+            self._refuse(refused, now)
         parts = list(in_messages(items, self._pending.message_items))
         for part in parts:
             self._observer.wrote_message(len(part))
         return [_envelope(key, part, now) for part in parts]
 
-    def _number(self, leg: Leg, items: list[_Outgoing], refused: list[tuple[Leg, int]]) -> None:
+    def _shorten(self, leg: Leg) -> None:
+        """What was answered elsewhere while the leg waited is not sent: its payload may be another by now."""
+        leg.items = [item for item in leg.items if item.call is leg.call]
+        self.outstanding -= leg.remaining - len(leg.items)
+        leg.remaining = len(leg.items)
+
+    def _number(self, leg: Leg, items: list[HopItem], refused: list[tuple[Leg, HopItem]]) -> None:
         """Gives the items of a leg their ids; `refused` are those that no message can hold."""
-        call = leg.call
         leg.first_id = self._next_id
-        self._next_id += leg.items
-        for number, position in enumerate(leg.positions, leg.first_id):
-            payload = call.payloads[position]
-            if len(payload) > MAX_PAYLOAD_BYTES:
-                refused.append((leg, number))
+        self._next_id += len(leg.items)
+        for number, item in enumerate(leg.items, leg.first_id):
+            if len(item.payload) > MAX_PAYLOAD_BYTES:
+                refused.append((leg, item))
             else:
+                item.number = number
                 self._by_id[number] = leg
-                items.append(_Outgoing(number, payload, call))
+                items.append(item)
+
+    def _refuse(self, refused: Sequence[tuple[Leg, HopItem]], now: float) -> None:
+        arrivals = Arrivals()
+        for leg, item in refused:
+            self._take(leg, item, arrivals, too_large(self._stage), 0, 0)
+        done = [leg for leg in dict.fromkeys(leg for leg, _ in refused) if not leg.remaining]
+        self._conclude(done, arrivals, now)
 
     def _take(
-        self, leg: Leg, number: int, outcome: bytes | TriremeError, queue_us: int, compute_us: int
+        self,
+        leg: Leg,
+        item: HopItem,
+        arrivals: Arrivals,
+        outcome: bytes | TriremeError,
+        queue_us: int,
+        compute_us: int,
     ) -> None:
         leg.remaining -= 1
         self.outstanding -= 1
-        self._settle(leg.lane_message, 1)
-        leg.call.take(leg, number - leg.first_id, outcome, queue_us, compute_us)
+        message = leg.message
+        message.remaining -= 1
+        if not message.remaining:
+            self._settle(message, 0)
+        call = leg.call
+        if call.take(leg, item, outcome, queue_us, compute_us):
+            arrivals.add(call, item)
 
-    def _conclude(self, legs: list[Leg], now: float) -> None:
+    def _conclude(self, legs: list[Leg], arrivals: Arrivals, now: float) -> None:
         """These legs have all their answers."""
         for leg in legs:
             del self.legs[leg]
@@ -185,6 +228,7 @@ class Exchange:
             self._finished(legs, now)
         if not self.outstanding:
             self._wake()  # a draining endpoint is let go when it has answered everything
+        arrivals.deliver(now)
 
     def _settle(self, message: _Message, answered: int) -> None:
         message.remaining -= answered
@@ -193,20 +237,23 @@ class Exchange:
             self._mark(message.key)
 
 
-def _envelope(key: Key, items: Sequence[_Outgoing], now: float) -> bytes:
+def _envelope(key: Key, items: Sequence[HopItem], now: float) -> bytes:
     envelope = envelope_pb2.Envelope(model=key[0], version=key[1])
     add = envelope.items.add
     pieces: list[bytes] = []
-    for number, payload, call in items:
+    for item in items:
+        request, payload = item.request, item.payload
         large = len(payload) > LARGE_BYTES
         made = (envelope_pb2.Item if large else add)(
-            id=number,
-            remaining_ms=min(max(0, int((call.deadline - now) * 1000)), _MAX_MS),
+            id=item.number,
+            remaining_ms=min(max(0, int((request.deadline - now) * 1000)), _MAX_MS),
             payload=b"" if large else payload,
-            request_id=call.request_id,
-            traceparent=call.traceparent,
-            priority=call.priority,
+            request_id=request.request_id,
         )
+        if item.traceparent:
+            made.traceparent = item.traceparent
+        if request.priority:
+            made.priority = request.priority
         if large:
             pieces += with_payload(_ITEMS, made, _ITEM_PAYLOAD, payload)
     return b"".join((envelope.SerializeToString(), *pieces))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trireme_gateway.hop.answer_times import AnswerTimes
-from trireme_gateway.hop.calls import Key
 from trireme_gateway.hop.hedge import hedge_delay
 from trireme_gateway.hop.outlier import OutlierPolicy
+from trireme_gateway.hop.ports import Key
 
 _MOST_VERSIONS = 256  # models come and go; the oldest is forgotten
 

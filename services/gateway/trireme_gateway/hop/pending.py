@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from trireme_gateway.hop.calls import Key, Leg
+from trireme_gateway.hop.calls import Leg
+from trireme_gateway.hop.ports import Key
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class Pending:
     def add(self, leg: Leg) -> None:
         lane = self._lanes.setdefault(leg.key, _Lane())
         lane.waiting.append(leg)
-        lane.waiting_items += leg.items
+        lane.waiting_items += leg.remaining
 
     def discard(self, leg: Leg) -> bool:
         """Takes back a leg that was not sent yet; False if it is under way."""
@@ -48,9 +49,13 @@ class Pending:
         if lane is None or leg not in lane.waiting:
             return False
         lane.waiting.remove(leg)
-        lane.waiting_items -= leg.items
+        lane.waiting_items -= leg.remaining
         self._forget_if_idle(leg.key, lane)
         return True
+
+    def shrink(self, leg: Leg, items: int) -> None:
+        """So many items of a leg that waits are to be sent no more."""
+        self._lanes[leg.key].waiting_items -= items
 
     def take(self, key: Key) -> list[Leg]:
         """Legs that go into the next message of `key`; empty if none may be sent now."""
@@ -63,10 +68,10 @@ class Pending:
 
     def _fill(self, lane: _Lane) -> list[Leg]:
         legs = [lane.waiting.popleft()]
-        items = legs[0].items
-        while self._coalesce and lane.waiting and items + lane.waiting[0].items <= self._max_items:
+        items = legs[0].remaining
+        while self._coalesce and lane.waiting and items + lane.waiting[0].remaining <= self._max_items:
             leg = lane.waiting.popleft()
-            items += leg.items
+            items += leg.remaining
             legs.append(leg)
         lane.waiting_items -= items
         lane.in_flight += 1

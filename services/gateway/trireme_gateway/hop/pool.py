@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 from trireme_common.stage_state import StageState
-from trireme_gateway.hop.calls import Carrier, Key
+from trireme_gateway.hop.calls import Carrier
 from trireme_gateway.hop.endpoint import Endpoint, least_loaded
+from trireme_gateway.hop.ports import HopItem, Key
 
 
 class EndpointPool:
@@ -34,12 +35,36 @@ class EndpointPool:
 
     def choose(self, key: Key, tried: Sequence[Carrier]) -> Endpoint | None:
         """The endpoint for a call, other than `tried`: the least loaded of those that are trusted."""
+        candidates = [endpoint for endpoint in self._trusted(key) if endpoint not in tried]
+        return least_loaded(candidates) if candidates else None
+
+    def sole(self, key: Key) -> bool:
+        """Whether there is one endpoint to choose from, and none that might be risked."""
+        return len(self._trusted(key)) == 1 and not self._ejected
+
+    def spread(
+        self, key: Key, parts: Sequence[Sequence[HopItem]], now: float
+    ) -> list[tuple[Endpoint | None, list[HopItem]]]:
+        """Each part goes where it would if they came one after the other; an endpoint gets its parts in one.
+        One that is ejected and whose time is over is risked the first. None: there is no endpoint."""
+        candidates = self._trusted(key)
+        shares: dict[Endpoint | None, list[HopItem]] = {}
+        added: dict[Endpoint, float] = {}
+        endpoint = self._probe(key, now)
+        for part in parts:
+            if endpoint is None and candidates:
+                endpoint = least_loaded(candidates, lambda one: one.load + added.get(one, 0.0))
+            shares.setdefault(endpoint, []).extend(part)
+            if endpoint is not None:
+                added[endpoint] = added.get(endpoint, 0.0) + len(part) * endpoint.weight
+            endpoint = None
+        return list(shares.items())
+
+    def _trusted(self, key: Key) -> list[Endpoint]:
         candidates = self._candidates.get(key)
         if candidates is None:
             candidates = self._candidates[key] = self._serving(key)
-        if tried:
-            candidates = [endpoint for endpoint in candidates if endpoint not in tried]
-        return least_loaded(candidates) if candidates else None
+        return candidates
 
     def _serving(self, key: Key) -> list[Endpoint]:
         """Where none can be trusted, one that is ejected is better than none, and so is one whose address
@@ -49,7 +74,7 @@ class EndpointPool:
         trusted = [endpoint for endpoint in serving if not endpoint.outlier.ejected]
         return trusted or serving or connected
 
-    def probe(self, key: Key, now: float) -> Endpoint | None:
+    def _probe(self, key: Key, now: float) -> Endpoint | None:
         """An ejected endpoint whose time is over, if there is one; it takes the call as a probe."""
         for endpoint in self._ejected:
             if endpoint.outlier.wants_probe(now) and endpoint.serves(key):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from trireme_common.errors import Code, TriremeError
 from trireme_gateway.hop.budget import RetryBudget
-from trireme_gateway.hop.calls import Carrier, HopCall, Key, Leg
+from trireme_gateway.hop.calls import Carrier, HopCall, Leg
 from trireme_gateway.hop.endpoint import Endpoint
 from trireme_gateway.hop.hedge import HedgeTokens
-from trireme_gateway.hop.ports import HopObserver
+from trireme_gateway.hop.ports import HopItem, HopObserver, Key, UnansweredError, by_request, requests_of
 
 _MOST_BREAKS = 2  # what was there when two endpoints went away may be why they did
 
@@ -17,7 +17,7 @@ Choose = Callable[[Key, Sequence[Carrier]], Endpoint | None]
 """The endpoint for a call, other than those; None where there is none."""
 
 
-class StreamBrokenError(TriremeError):
+class StreamBrokenError(UnansweredError):
     """The endpoint went away with the call unanswered, and no other could be asked."""
 
     def __init__(self, stage: str) -> None:
@@ -28,9 +28,17 @@ class Repeats:
     """Pays for every repeat out of one budget. What was never sent moves for nothing."""
 
     def __init__(
-        self, stage: str, choose: Choose, budget: RetryBudget, tokens: HedgeTokens, observer: HopObserver
+        self,
+        stage: str,
+        choose: Choose,
+        budget: RetryBudget,
+        tokens: HedgeTokens,
+        observer: HopObserver,
+        watch: Callable[[HopCall, float], None],
     ) -> None:
+        """`watch` is told of every call that begins anew."""
         self._stage = stage
+        self._watch = watch
         self._choose = choose
         self._budget = budget
         self._tokens = tokens
@@ -47,7 +55,7 @@ class Repeats:
         if not leg.sent:
             if other.exchange.outstanding <= _outstanding(leg):
                 self._move(leg, other, now)
-        elif self._tokens.available and self._budget.take(now):
+        elif self._tokens.available and self._budget.take(now):  # one, for the tokens count calls too
             self._tokens.take()
             call.hedge = other.send(call, call.missing(), now)
         else:
@@ -56,8 +64,6 @@ class Repeats:
     def evacuate(self, endpoint: Endpoint, now: float, *, sent_too: bool) -> None:
         """Brings calls to other endpoints. Those that were sent may still be answered here as well."""
         for leg in tuple(endpoint.exchange.legs):
-            if leg.call.future.done():
-                continue
             if not leg.sent:
                 other = self._choose(leg.key, leg.call.tried)
                 if other is not None:
@@ -75,26 +81,23 @@ class Repeats:
             call = leg.call
             if leg in call.legs:
                 call.legs.remove(leg)
-            if call.future.done():
-                continue
             call.breaks += leg.sent
-            positions = call.uncovered()
-            if not positions:
-                continue
-            if (
-                give_up
-                or call.breaks >= _MOST_BREAKS
-                or not self._again(call, positions, now, free=not leg.sent)
-            ):
-                call.fail(error or StreamBrokenError(self._stage), positions)
+            risky = give_up or call.breaks >= _MOST_BREAKS
+            # Apart, so that one request that no endpoint survives does not take the others along.
+            for part in by_request(call.uncovered()):
+                again = call.split(part, now)
+                if not risky and self._again(again, part, now, free=not leg.sent):
+                    self._watch(again, now)
+                else:
+                    again.fail(error or StreamBrokenError(self._stage), part, now)
 
-    def _again(self, call: HopCall, positions: Sequence[int], now: float, *, free: bool = False) -> bool:
+    def _again(self, call: HopCall, items: Sequence[HopItem], now: float, *, free: bool = False) -> bool:
         other = self._choose(call.key, call.tried)
-        if other is None or not (free or self._budget.take(now)):
+        if other is None or not (free or self._budget.take(now, requests_of(items))):
             return False
         if not free:
             self._observer.retried()
-        other.send(call, positions, now)
+        other.send(call, items, now)
         return True
 
     def _move(self, leg: Leg, other: Endpoint, now: float) -> None:
@@ -102,7 +105,7 @@ class Repeats:
         leg.carrier.drop(leg, now)
         call.legs.remove(leg)
         call.tried.remove(leg.carrier)  # it was never sent there
-        other.send(call, leg.positions, now)
+        other.send(call, leg.items, now)
 
 
 def _outstanding(leg: Leg) -> int:

@@ -1,7 +1,7 @@
 """Calls of one stage: each to one endpoint, and to another one where that is needed.
 
 The adapter around the pure parts: `outlier`, `hedge`, `budget` and `answer_times` decide, `pool`,
-`warden` and `repeats` do what they say. A call costs one timer, for its hedge and then for its deadline.
+`warden` and `repeats` do what they say. A call costs one timer, for its hedge.
 """
 
 from __future__ import annotations
@@ -18,20 +18,31 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.budget import RetryBudget
-from trireme_gateway.hop.calls import HopCall, Key, Leg
+from trireme_gateway.hop.calls import HopCall, Leg
 from trireme_gateway.hop.discovery import Discovery, system_resolve
 from trireme_gateway.hop.endpoint import Connect, Endpoint
 from trireme_gateway.hop.hedge import HedgeTokens
 from trireme_gateway.hop.learning import Learning
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pool import EndpointPool
-from trireme_gateway.hop.ports import HopAnswer, HopObserver, NoObserver, Resolve
+from trireme_gateway.hop.ports import (
+    HopItem,
+    HopObserver,
+    Key,
+    NoObserver,
+    Resolve,
+    Taker,
+    UnansweredError,
+    by_request,
+    requests_of,
+)
 from trireme_gateway.hop.repeats import Repeats
 from trireme_gateway.hop.warden import EVERY_SECONDS, Warden
 
 logger = structlog.get_logger(__name__)
 
 _LATE_SECONDS = 0.1
+_EARLY_SECONDS = 0.001
 _URGENT_SECONDS = 1.0
 
 
@@ -66,11 +77,14 @@ class StageClient:
         observer: HopObserver | None = None,
         resolve: Resolve = system_resolve,
         urgent: Callable[[], bool] = lambda: False,
+        by_request: bool = False,
     ) -> None:
+        """`by_request`: requests share no call, because the endpoints take each one by itself."""
         self.stage = stage
         self._connect = connect
         self._on_change = on_change
         self._urgent = urgent
+        self._by_request = by_request
         self._policy = policy or UpstreamPolicy()
         self._observer = observer or NoObserver()
         self._discovery = Discovery(addresses, resolve)
@@ -78,7 +92,9 @@ class StageClient:
         self._budget = RetryBudget(fraction=self._policy.retry_fraction)
         self._tokens = HedgeTokens(self._policy.hedge_fraction)
         self._pool = EndpointPool(self._make, self._turned)
-        self._repeats = Repeats(stage, self._pool.choose, self._budget, self._tokens, self._observer)
+        self._repeats = Repeats(
+            stage, self._pool.choose, self._budget, self._tokens, self._observer, self._watch
+        )
         self._warden = Warden(
             stage, self._pool, self._policy.outlier, self._learning, self._observer, self._ejected
         )
@@ -121,73 +137,67 @@ class StageClient:
         """Whether nothing waits and nothing is under way."""
         return not any(endpoint.exchange.outstanding for endpoint in self._pool)
 
-    async def call(
-        self,
-        model: str,
-        version: str,
-        payloads: Sequence[bytes],
-        deadline: float,
-        request_id: str,
-        traceparent: str = "",
-        priority: int = 0,
-    ) -> HopAnswer:
-        """As `Hop.call`. Items have no side effects, so what a stream left unanswered is asked elsewhere.
-
-        Raises TriremeError(DEADLINE_EXCEEDED) where no endpoint answers in time.
-        """
-        if not payloads:
-            return HopAnswer([])
+    def send(self, key: Key, items: Sequence[HopItem], taker: Taker) -> None:
+        """As `Hop.send`. Items have no side effects, so what a stream left unanswered is asked elsewhere."""
         now = time.monotonic()
-        if now >= deadline:
-            raise self._late()
-        loop = self._loop
-        call = HopCall((model, version), payloads, deadline, request_id, loop.create_future(), traceparent)
-        call.priority = priority
-        self._begin(call, now)
-        delay = min(self._learning.hedge_delay(call.key), deadline - now)
-        call.patience = delay
-        call.timer = loop.call_later(delay, self._overdue, call, now + delay)
-        try:
-            return await call.future
-        finally:
-            self._end(call)
+        if self._by_request:
+            for part in by_request(items):
+                self._spread(key, [part], taker, now)
+        elif self._pool.sole(key):
+            self._spread(key, [items], taker, now)
+        else:
+            self._spread(key, by_request(items), taker, now)
 
-    def _begin(self, call: HopCall, now: float) -> None:
-        self._budget.called(now)
-        self._tokens.called()
-        endpoint = self._pool.probe(call.key, now) or self._pool.choose(call.key, ())
-        if endpoint is None:
-            raise TriremeError(Code.BACKEND_UNAVAILABLE, f"no {self.stage} endpoint can take the request now")
-        endpoint.send(call, range(len(call.payloads)), now)
+    def _spread(self, key: Key, parts: Sequence[Sequence[HopItem]], taker: Taker, now: float) -> None:
+        for endpoint, items in self._pool.spread(key, parts, now):
+            call = HopCall(key, items, taker, self)
+            self._budget.called(now, requests_of(items))
+            self._tokens.called()
+            if endpoint is None:
+                nobody = f"no {self.stage} endpoint can take the request now"
+                call.fail(UnansweredError(Code.BACKEND_UNAVAILABLE, nobody), items, now)
+            else:
+                endpoint.send(call, items, now)
+                self._watch(call, now)
 
-    def _end(self, call: HopCall) -> None:
-        if call.timer is not None:
-            call.timer.cancel()
-        if call.legs:
-            now = time.monotonic()
-            for leg in call.legs:
-                leg.carrier.drop(leg, now)
-        if call.hedge is not None:
-            answered = not call.future.cancelled() and call.future.exception() is None
-            won = not call.hedge.remaining
-            self._observer.hedged(("won" if won else "lost") if answered else "failed")
+    def _watch(self, call: HopCall, now: float) -> None:
+        """A hedge follows if there is no answer."""
+        delay = self._learning.hedge_delay(call.key)
+        # One that is given up at its deadline has waited as long as it could; timers may be a little early.
+        soonest = min([item.request.deadline for item in call.items]) - now - _EARLY_SECONDS
+        call.patience = min(delay, soonest)
+        call.timer = self._loop.call_later(delay, self._overdue, call, now + delay)
+
+    def withdraw(self, items: Sequence[HopItem]) -> None:
+        """As `Hop.withdraw`."""
+        now = time.monotonic()
+        calls: dict[HopCall, list[HopItem]] = {}
+        for item in items:
+            if item.call is not None:
+                calls.setdefault(item.call, []).append(item)
+        for call, withdrawn in calls.items():
+            call.withdraw(withdrawn, now)
 
     def _overdue(self, call: HopCall, due: float) -> None:
-        """The call waited for the hedge delay, or for all its time."""
-        if call.future.done():
-            return
+        """The call waited for the hedge delay."""
         now = time.monotonic()
-        loop = self._loop
-        if now >= call.deadline - 0.001:
-            call.future.set_exception(self._late())
-        elif now > due + _LATE_SECONDS:  # this process was slow: what came meanwhile is to be read first
-            call.timer = loop.call_later(0.01, self._overdue, call, now + 0.01)
+        if now > due + _LATE_SECONDS:  # this process was slow: what came meanwhile is to be read first
+            call.timer = self._loop.call_later(0.01, self._overdue, call, now + 0.01)
         else:
             self._repeats.hedge(call, now)
-            call.timer = loop.call_later(call.deadline - now, self._overdue, call, call.deadline)
 
-    def _late(self) -> TriremeError:
-        return TriremeError(Code.DEADLINE_EXCEEDED, f"the request's time was up before {self.stage} answered")
+    # As owner of the calls
+
+    def over(self, call: HopCall, now: float) -> None:
+        """Takes back what is still under way of a call that nobody waits for."""
+        if call.timer is not None:
+            call.timer.cancel()
+        for leg in call.legs:
+            leg.carrier.drop(leg, now)
+        call.legs.clear()
+        if call.hedge is not None:
+            won = not call.hedge.remaining
+            self._observer.hedged(("won" if won else "lost") if call.answered else "failed")
 
     # As owner of the endpoints
 
@@ -211,7 +221,7 @@ class StageClient:
     def broke(self, endpoint: Endpoint, legs: list[Leg], error: TriremeError | None) -> None:
         """An endpoint went away with these legs unanswered, or refused them."""
         now = time.monotonic()
-        self._budget.note_under_way(now, len(legs))
+        self._budget.note_under_way(now, sum(requests_of(leg.call.missing()) for leg in legs))
         self._repeats.fail_over(legs, now, error, give_up=self._closing)
 
     def _make(self, address: str) -> Endpoint:
@@ -226,7 +236,8 @@ class StageClient:
 
     def _ejected(self, endpoint: Endpoint, now: float) -> None:
         self._pool.refresh()
-        self._budget.note_under_way(now, len(endpoint.exchange.legs))
+        legs = endpoint.exchange.legs
+        self._budget.note_under_way(now, sum(requests_of(leg.call.missing()) for leg in legs))
         self._repeats.evacuate(endpoint, now, sent_too=True)
 
     async def _resolve_forever(self) -> None:

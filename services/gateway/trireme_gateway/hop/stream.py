@@ -22,10 +22,10 @@ from trireme_common.http2.keepalive import Patience
 from trireme_common.orders import Order, encode_orders
 from trireme_common.stage_state import StageState, decode_state
 from trireme_gateway.hop.backoff import Backoff
-from trireme_gateway.hop.calls import Key, Leg
+from trireme_gateway.hop.calls import Leg
 from trireme_gateway.hop.exchange import Exchange
 from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.ports import HopObserver
+from trireme_gateway.hop.ports import HopObserver, Key
 from trireme_protos.trireme.v1 import envelope_pb2
 
 logger = structlog.get_logger(__name__)
@@ -83,7 +83,9 @@ class EndpointStream:
         self._connection: ClientStream | None = None
         self._ended: asyncio.Future[StreamEnd] | None = None
         self._scheduled = False
-        self.exchange = Exchange(stage, pending, observer, wake=self._wake, finished=listener.finished)
+        self.exchange = Exchange(
+            stage, pending, observer, write=self._write, wake=self._wake, finished=listener.finished
+        )
 
     @property
     def usable(self) -> bool:
@@ -163,11 +165,14 @@ class EndpointStream:
         """Writes in the loop's next round, together with what comes until then."""
         if not self._scheduled and self._connection is not None:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._write)
+            asyncio.get_running_loop().call_soon(self._awake)
+
+    def _awake(self) -> None:
+        self._scheduled = False
+        self._write()
 
     def _write(self) -> None:
         """Writes what waits, until the endpoint drains and has answered everything."""
-        self._scheduled = False
         connection, state = self._connection, self.state
         if connection is None or state is None or not connection.writable:
             return  # the endpoint's first word, its state, is still to come, or it takes nothing now

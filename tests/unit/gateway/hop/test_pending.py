@@ -6,8 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trireme_gateway.hop.calls import HopCall, Key, Leg
+from trireme_gateway.hop.calls import HopCall, Leg
 from trireme_gateway.hop.pending import Pending
+from trireme_gateway.hop.ports import HopItem, Key
 
 KEY = ("m", "1")
 NOWHERE: Any = None
@@ -15,8 +16,15 @@ NOWHERE: Any = None
 
 def make(key: Key = KEY, items: int = 1) -> Leg:
     """A leg of its own call; neither is asked for an answer here."""
-    call = HopCall(key, [b"x"] * items, 0.0, "r", NOWHERE)
-    return Leg(call, range(items), NOWHERE, 0.0)
+    call = HopCall(key, [HopItem(NOWHERE, b"x") for _ in range(items)], NOWHERE, NOWHERE)
+    return Leg(call, call.items, NOWHERE, 0.0)
+
+
+def shrink(pending: Pending, leg: Leg, items: int) -> None:
+    """Takes items of a leg back as its exchange does."""
+    leg.items = leg.items[items:]
+    pending.shrink(leg, items)
+    leg.remaining -= items
 
 
 def test_an_idle_lane_sends_at_once() -> None:
@@ -87,11 +95,40 @@ def test_a_leg_that_was_sent_cannot_be_taken_back() -> None:
     assert not pending.discard(leg)
 
 
+def test_what_was_taken_back_of_a_leg_does_not_fill_its_message() -> None:
+    pending = Pending(max_in_flight=1, max_items=4)
+    pending.add(make())
+    pending.take(KEY)
+    legs = [make(items=3), make(items=1), make(items=2)]
+    for leg in legs[:2]:
+        pending.add(leg)
+    shrink(pending, legs[0], 2)
+    assert pending.take(KEY) == []
+    pending.add(legs[2])
+    assert pending.take(KEY) == legs
+
+
+def test_a_leg_taken_back_after_items_of_it_leaves_nothing_behind() -> None:
+    pending = Pending(max_in_flight=1, max_items=4)
+    pending.add(make())
+    pending.take(KEY)
+    leg = make(items=3)
+    pending.add(leg)
+    shrink(pending, leg, 2)
+    assert pending.discard(leg)
+    legs = [make(items=3), make()]
+    pending.add(legs[0])
+    assert pending.take(KEY) == []
+    pending.add(legs[1])
+    assert pending.take(KEY) == legs
+
+
 @given(
     steps=st.lists(
         st.one_of(
             st.tuples(st.just("add"), st.integers(0, 2), st.integers(1, 6)),
             st.tuples(st.just("discard"), st.integers(0, 30), st.just(0)),
+            st.tuples(st.just("shrink"), st.integers(0, 30), st.integers(1, 5)),
             st.tuples(st.just("take"), st.integers(0, 2), st.just(0)),
             st.tuples(st.just("answer"), st.integers(0, 30), st.just(0)),
         ),
@@ -114,7 +151,7 @@ def test_nothing_is_lost_or_sent_twice_and_order_is_kept(
         legs = pending.take(key)
         if not legs:
             return False
-        items = sum(leg.items for leg in legs)
+        items = sum(leg.remaining for leg in legs)
         assert items <= max_items or len(legs) == 1
         assert coalesce or len(legs) == 1
         sent[key].extend(legs)
@@ -131,6 +168,10 @@ def test_nothing_is_lost_or_sent_twice_and_order_is_kept(
             assert pending.discard(leg) is was_waiting
             if was_waiting:
                 dropped.add(leg)
+        elif what == "shrink" and added:
+            leg = added[number % len(added)]
+            if leg not in dropped and leg not in sent[leg.key] and items < leg.remaining:
+                shrink(pending, leg, items)
         elif what == "take":
             take((str(number), "1"))
         elif what == "answer" and in_flight:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.catalogs import state, version
+from tests.support.hops import ask
 from tests.support.stages import METHOD, EchoHandler, RunningStage, StateBoard, stage_server, until
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import State
@@ -17,6 +18,8 @@ from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import NoObserver
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
 from trireme_gateway.hop.stream import by_stream
+
+KEY = ("echo", "1")
 
 
 @asynccontextmanager
@@ -53,12 +56,10 @@ async def test_calls_go_to_the_endpoint_with_the_least_work() -> None:
     ):
         await until(lambda: len(client.states()) == 2)
         assert client.endpoints == 2
-        calls = [asyncio.create_task(client.call("echo", "1", [b"%d" % n], soon(), "r")) for n in range(2)]
+        calls = [asyncio.create_task(ask(client, KEY, [b"%d" % n], soon())) for n in range(2)]
         await until(lambda: len(busy.payloads) == 1 and len(idle.payloads) == 1)
         for number in range(10):
-            assert (await client.call("echo", "1", [b"n%d" % number], soon(), "r")).outcomes == [
-                b"n%d" % number
-            ]
+            assert (await ask(client, KEY, [b"n%d" % number], soon())).outcomes == [b"n%d" % number]
         assert len(busy.payloads) == 1
         busy.gate.set()
         await asyncio.gather(*calls)
@@ -72,7 +73,7 @@ async def test_only_endpoints_that_have_the_version_are_asked() -> None:
         client_of([first.address, second.address]) as client,
     ):
         await until(lambda: len(client.states()) == 2)
-        await asyncio.gather(*(client.call("echo", "2", [b"x"], soon(), "r") for _ in range(8)))
+        await asyncio.gather(*(ask(client, ("echo", "2"), [b"x"], soon()) for _ in range(8)))
         assert len(new.payloads) == 8
         assert not old.payloads
 
@@ -82,21 +83,16 @@ async def test_no_endpoint_for_the_version_is_an_answer_at_once() -> None:
     async with stage_server(EchoHandler(), board) as stage, client_of([stage.address]) as client:
         await until(lambda: len(client.states()) == 1)
         with pytest.raises(TriremeError) as refused:
-            await client.call("echo", "1", [b"x"], soon(), "r")
+            await ask(client, KEY, [b"x"], soon())
         assert refused.value.code is Code.BACKEND_UNAVAILABLE
-
-
-async def test_a_call_of_no_items_needs_no_endpoint() -> None:
-    async with client_of([]) as client:
-        assert (await client.call("echo", "1", [], soon(), "r")).outcomes == []
 
 
 async def test_an_item_says_its_priority() -> None:
     echo = EchoHandler()
     async with stage_server(echo) as stage, client_of([stage.address]) as client:
         await until(lambda: len(client.states()) == 1)
-        await client.call("echo", "1", [b"a"], soon(), "r", priority=2)
-        await client.call("echo", "1", [b"b"], soon(), "r")
+        await ask(client, KEY, [b"a"], soon(), priority=2)
+        await ask(client, KEY, [b"b"], soon())
     assert [item.priority for message in echo.messages for item in message] == [2, 0]
 
 
@@ -108,7 +104,7 @@ async def test_fail_over_to_the_second_endpoint_loses_nothing() -> None:
     async with stage_server(healthy) as other, client_of([victim.address, other.address]) as client:
         await until(lambda: len(client.states()) == 2)
         calls = [
-            asyncio.create_task(client.call("echo", "1", [b"%d-%d" % (n, i) for i in range(3)], soon(), "r"))
+            asyncio.create_task(ask(client, KEY, [b"%d-%d" % (n, i) for i in range(3)], soon()))
             for n in range(20)
         ]
         await until(lambda: bool(doomed.payloads))
@@ -128,7 +124,7 @@ async def test_a_call_fails_when_both_endpoints_break() -> None:
         stage.handler.gate.clear()  # type: ignore[attr-defined]
     async with client_of([stage.address for stage in stages]) as client:
         await until(lambda: len(client.states()) == 2)
-        call = asyncio.create_task(client.call("echo", "1", [b"x"], soon(), "r"))
+        call = asyncio.create_task(ask(client, KEY, [b"x"], soon()))
         await until(lambda: any(stage.handler.payloads for stage in stages))  # type: ignore[attr-defined]
         await asyncio.gather(*(stage.kill() for stage in stages))
         with pytest.raises(TriremeError) as broken:
@@ -147,7 +143,7 @@ async def test_a_draining_endpoint_gets_no_new_calls() -> None:
         await until(lambda: len(client.states()) == 2)
         board.publish(state("echo", draining=True))
         await until(lambda: len(client.states()) == 1)
-        await asyncio.gather(*(client.call("echo", "1", [b"x"], soon(), "r") for _ in range(6)))
+        await asyncio.gather(*(ask(client, KEY, [b"x"], soon()) for _ in range(6)))
         assert len(staying.payloads) == 6
         assert not leaving.payloads
 
@@ -158,7 +154,7 @@ async def test_a_silent_endpoint_is_not_waited_for_past_the_deadline() -> None:
     async with stage_server(handler) as stage, client_of([stage.address]) as client:
         await until(lambda: len(client.states()) == 1)
         with pytest.raises(TriremeError) as late:
-            await client.call("echo", "1", [b"x"], soon(0.1), "r")
+            await ask(client, KEY, [b"x"], soon(0.1))
         assert late.value.code is Code.DEADLINE_EXCEEDED
         await until(lambda: handler.messages[0][0].cancelled)
 
@@ -169,7 +165,7 @@ async def test_a_name_that_cannot_be_resolved_costs_only_its_own_endpoints() -> 
         async with client_of(addresses, resolve_seconds=0.02) as client:
             await until(lambda: len(client.states()) == 1)
             for _ in range(10):
-                assert (await client.call("echo", "1", [b"x"], soon(), "r")).outcomes == [b"x"]
+                assert (await ask(client, KEY, [b"x"], soon())).outcomes == [b"x"]
                 await asyncio.sleep(0.005)
             assert client.endpoints == 1
 
@@ -208,7 +204,7 @@ async def test_close_fails_calls_under_way() -> None:
     async with stage_server(handler) as stage:
         async with client_of([stage.address]) as client:
             await until(lambda: len(client.states()) == 1)
-            call = asyncio.create_task(client.call("echo", "1", [b"x"], soon(), "r"))
+            call = asyncio.create_task(ask(client, KEY, [b"x"], soon()))
             await until(lambda: bool(handler.payloads))
         with pytest.raises(TriremeError) as closed:
             await call

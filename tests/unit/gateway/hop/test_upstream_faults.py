@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.catalogs import state
+from tests.support.hops import HopAnswer, ask
 from tests.support.stages import METHOD, EchoHandler, RunningStage, StateBoard, stage_server, until
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_stream import Emit, Item, Outcome
 from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.ports import HopAnswer
 from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
 from trireme_gateway.hop.stream import by_stream
 
@@ -67,7 +67,7 @@ class Upstream:
     names: Names
 
     async def ask(self, *payloads: bytes, seconds: float = 30) -> HopAnswer:
-        return await self.client.call("echo", "1", payloads, time.monotonic() + seconds, "r")
+        return await ask(self.client, ("echo", "1"), payloads, time.monotonic() + seconds)
 
     def begin(self, *payloads: bytes) -> asyncio.Task[HopAnswer]:
         return asyncio.create_task(self.ask(*payloads))
@@ -404,11 +404,3 @@ async def test_an_address_that_left_answers_what_it_has() -> None:
         handler(old).gate.set()
         assert (await call).outcomes == [b"x"]
         await until(lambda: up.client.endpoints == 1)
-
-
-async def test_time_that_is_up_is_no_reason_to_ask() -> None:
-    async with stage_server(EchoHandler()) as stage, upstream(stage) as up:
-        with pytest.raises(TriremeError) as late:
-            await up.ask(b"x", seconds=-1)
-        assert late.value.code is Code.DEADLINE_EXCEEDED
-        assert not handler(stage).payloads

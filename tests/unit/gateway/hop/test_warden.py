@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from tests.support.catalogs import state
 from tests.support.stages import METHOD
+from tests.unit.gateway.hop.fakes import KEY, Sender, items_of
 from trireme_common.errors import TriremeError
-from trireme_gateway.hop.calls import HopCall, Leg
+from trireme_gateway.hop.calls import Leg
 from trireme_gateway.hop.endpoint import Endpoint, least_loaded
 from trireme_gateway.hop.learning import Learning
 from trireme_gateway.hop.outlier import OutlierPolicy
@@ -18,7 +17,6 @@ from trireme_gateway.hop.ports import NoObserver
 from trireme_gateway.hop.stream import EndpointStream, StreamListener, by_stream
 from trireme_gateway.hop.warden import EVERY_SECONDS, Warden
 
-KEY = ("echo", "1")
 POLICY = OutlierPolicy()
 
 
@@ -61,8 +59,8 @@ class Simulation:
 
     def send_to_all(self) -> None:
         for endpoint in self.endpoints:
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            endpoint.send(HopCall(KEY, [b"x"], 1e9, "r", future), range(1), self.now)
+            items = items_of(b"x")
+            endpoint.send(Sender().call(items), items, self.now)
 
     def run(self, seconds: float) -> None:
         end = self.now + seconds
@@ -74,7 +72,7 @@ class Simulation:
             self.warden.look(self.now)
 
 
-async def test_only_the_silent_one_is_ejected_and_soon() -> None:
+def test_only_the_silent_one_is_ejected_and_soon() -> None:
     simulation = Simulation(3)
     simulation.send_to_all()
     simulation.run(5)
@@ -86,14 +84,14 @@ async def test_only_the_silent_one_is_ejected_and_soon() -> None:
     assert 5.3 <= when <= 5.45
 
 
-async def test_an_idle_endpoint_may_be_silent() -> None:
+def test_an_idle_endpoint_may_be_silent() -> None:
     simulation = Simulation(2)
     simulation.silent = {"e0", "e1"}
     simulation.run(60)
     assert simulation.ejected == []
 
 
-async def test_a_slow_model_is_given_its_time() -> None:
+def test_a_slow_model_is_given_its_time() -> None:
     simulation = Simulation(2, answer_seconds=1.0)
     simulation.silent = {"e0"}
     simulation.send_to_all()
@@ -103,7 +101,7 @@ async def test_a_slow_model_is_given_its_time() -> None:
     assert [address for address, _ in simulation.ejected] == ["e0"]
 
 
-async def test_where_all_are_silent_some_are_kept() -> None:
+def test_where_all_are_silent_some_are_kept() -> None:
     simulation = Simulation(3)
     simulation.silent = {"e0", "e1", "e2"}
     simulation.send_to_all()
@@ -111,7 +109,7 @@ async def test_where_all_are_silent_some_are_kept() -> None:
     assert {address for address, _ in simulation.ejected} == {"e0", "e1"}
 
 
-async def test_a_gateway_that_was_stopped_itself_accuses_nobody() -> None:
+def test_a_gateway_that_was_stopped_itself_accuses_nobody() -> None:
     simulation = Simulation(2)
     simulation.send_to_all()
     simulation.run(1)
@@ -122,7 +120,7 @@ async def test_a_gateway_that_was_stopped_itself_accuses_nobody() -> None:
     assert simulation.ejected == []
 
 
-async def test_silence_in_a_probe_ejects_again_and_for_longer() -> None:
+def test_silence_in_a_probe_ejects_again_and_for_longer() -> None:
     simulation = Simulation(2)
     simulation.silent = {"e0"}
     simulation.send_to_all()
@@ -142,7 +140,29 @@ async def test_silence_in_a_probe_ejects_again_and_for_longer() -> None:
     assert simulation.now - again > 1.3
 
 
-async def test_calls_spread_evenly_over_equals_and_avoid_the_slow() -> None:
+def give_up(simulation: Simulation, shares: Sequence[int]) -> list[tuple[str, float]]:
+    """Who is ejected after requests of so many items each, all in one call to `e0`, left 0.2 s later."""
+    asked = simulation.endpoints[0]
+    requests = [items_of(*[b"x"] * share) for share in shares]
+    items = [item for request in requests for item in request]
+    call = Sender().call([*items, *items_of(b"stays")])
+    asked.send(call, call.items, simulation.now)
+    assert len(list(asked.exchange.messages())) == 1
+    simulation.silent = {"e0"}
+    simulation.run(0.2)
+    for request in requests:
+        call.withdraw(request, simulation.now)
+    simulation.run(EVERY_SECONDS)
+    return simulation.ejected
+
+
+def test_a_request_given_up_counts_once_however_many_items_it_has() -> None:
+    assert give_up(Simulation(2), [7]) == []
+    ((address, _),) = give_up(Simulation(2), [1, 1, 1])
+    assert address == "e0"
+
+
+def test_calls_spread_evenly_over_equals_and_avoid_the_slow() -> None:
     simulation = Simulation(3)
     for number, endpoint in enumerate(simulation.endpoints):
         endpoint.pace.answered(0.3 if number == 2 else 0.006, simulation.now)
@@ -158,7 +178,7 @@ async def test_calls_spread_evenly_over_equals_and_avoid_the_slow() -> None:
     assert chosen.count("e2") > 100
 
 
-async def test_the_least_work_decides_first() -> None:
+def test_the_least_work_decides_first() -> None:
     simulation = Simulation(3)
     simulation.send_to_all()
     free = simulation.endpoints[1]

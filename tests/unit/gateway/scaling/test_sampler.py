@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -12,9 +12,12 @@ from trireme_common.stage_state import StageState
 from trireme_gateway.holding.queue import HoldQueue
 from trireme_gateway.hop.answer_times import EndpointPace
 from trireme_gateway.hop.calls import HopCall, Leg
+from trireme_gateway.hop.ports import HopItem
 from trireme_gateway.scaling.pools import PoolModels
 from trireme_gateway.scaling.report import PoolLoad
 from trireme_gateway.scaling.sampler import Sampler, WorkOfEndpoint
+
+NOWHERE: Any = None
 
 
 class Work:
@@ -27,16 +30,15 @@ class Work:
         self.pace = EndpointPace()
 
     def send(self, model: str, items: int, at: float, *, written: bool = True) -> Leg:
-        future = asyncio.get_running_loop().create_future()
-        call = HopCall((model, "1"), [b""] * items, at + 30, "id", future)
-        leg = Leg(call, range(items), self, at)
+        call = HopCall((model, "1"), [HopItem(NOWHERE, b"") for _ in range(items)], NOWHERE, NOWHERE)
+        leg = Leg(call, call.items, NOWHERE, at)
         if written:
             leg.first_id = self.items_sent + 1
             self.items_sent += items
         self.legs.append(leg)
         return leg
 
-    def drop(self, leg: Leg, now: float) -> None:
+    def drop(self, leg: Leg) -> None:
         self.legs.remove(leg)
 
 
@@ -74,7 +76,7 @@ def test_pools_and_models_are_there_with_nothing_to_do_and_no_endpoint() -> None
     assert pools.models == {"m": 0, "n": 0}
 
 
-async def test_work_counts_for_the_pool_of_its_endpoint() -> None:
+def test_work_counts_for_the_pool_of_its_endpoint() -> None:
     pools = Pools()
     one, other = Work(state("m")), Work(state("n"))
     pools.found = [("a", one), ("default", other)]
@@ -85,12 +87,12 @@ async def test_work_counts_for_the_pool_of_its_endpoint() -> None:
     assert (loads["a"].in_flight, loads["a"].queued, loads["a"].queue_wait_seconds) == (4, 2, 1.0)
     assert (loads["default"].in_flight, loads["default"].queued) == (1, 0)
     assert pools.models == {"m": 4, "n": 1}
-    one.drop(leg, pools.now)
+    one.drop(leg)
     assert pools.look(20)["a"].in_flight == 0
     assert pools.models == {"m": 0, "n": 1}
 
 
-async def test_requests_answered_between_two_looks_count_by_their_time() -> None:
+def test_requests_answered_between_two_looks_count_by_their_time() -> None:
     pools = Pools()
     work = Work(state("m"))
     pools.found = [("a", work)]
@@ -98,7 +100,7 @@ async def test_requests_answered_between_two_looks_count_by_their_time() -> None
     for _ in range(5):
         work.pace.answered(0.1, pools.now)
         for _ in range(10):
-            work.drop(work.send("m", 1, pools.now), pools.now)
+            work.drop(work.send("m", 1, pools.now))
         loads = pools.look()
     assert loads["a"].in_flight == pytest.approx(1.0)
     assert loads["default"].in_flight == 0
@@ -127,7 +129,7 @@ def test_a_request_that_was_held_only_between_two_looks_is_told() -> None:
     assert pools.look(2)["a"].queued == 0
 
 
-async def test_an_endpoint_that_went_away_takes_nothing_back() -> None:
+def test_an_endpoint_that_went_away_takes_nothing_back() -> None:
     pools = Pools()
     work = Work(state("m"))
     pools.found = [("a", work)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from tests.support.hops import TaskHop
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State, TensorInfo
 from trireme_common.tensors import DATATYPES, Tensor, decode_bytes, decode_tensors, encode_tensors
@@ -13,7 +14,7 @@ from trireme_gateway.cache.events import CacheCounts
 from trireme_gateway.cache.memory import MemoryCache
 from trireme_gateway.catalog import STAGES, Catalog
 from trireme_gateway.draining import Draining
-from trireme_gateway.hop.ports import HopAnswer
+from trireme_gateway.hop.ports import HopItem, Key
 from trireme_gateway.pipeline import Pipeline
 from trireme_gateway.services import Services
 from trireme_gateway.settings import GatewaySettings
@@ -24,28 +25,20 @@ LABELS = ("negative", "neutral", "positive")
 Stage = Callable[[bytes], bytes | TriremeError]
 
 
-class FakeHop:
+class FakeHop(TaskHop):
     """Answers every payload by a function; remembers what it was asked."""
 
     def __init__(self, stage: Stage, wait: Callable[[], Awaitable[None]] | None = None) -> None:
+        super().__init__()
         self._stage = stage
         self._wait = wait
         self.calls: list[tuple[str, str, int]] = []
 
-    async def call(
-        self,
-        model: str,
-        version: str,
-        payloads: Sequence[bytes],
-        deadline: float,
-        request_id: str,
-        traceparent: str = "",
-        priority: int = 0,
-    ) -> HopAnswer:
-        self.calls.append((model, version, len(payloads)))
+    async def answer(self, key: Key, items: Sequence[HopItem]) -> list[bytes | TriremeError]:
+        self.calls.append((*key, len(items)))
         if self._wait is not None:
             await self._wait()
-        return HopAnswer([self._stage(payload) for payload in payloads])
+        return [self._stage(item.payload) for item in items]
 
 
 class SilentObserver:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from trireme_common.errors import Code, TriremeError
 from trireme_common.payloads import MAX_PAYLOAD_BYTES
 from trireme_common.tensors import Data, Tensor, decode_bytes, encode_bytes
+from trireme_gateway.hop.ports import HopItem
 
 _Kind = tuple[tuple[str, str, tuple[int, ...]], ...]
 """Name, datatype and shape but for its rows, of every tensor."""
@@ -19,10 +20,10 @@ _Kind = tuple[tuple[str, str, tuple[int, ...]], ...]
 
 @dataclass(slots=True)
 class Batch:
-    """Items that go together: their places in the leg, the tensors and the rows of each."""
+    """Items that go together, the tensors and the rows of each."""
 
-    places: list[int] = field(default_factory=list)
-    items: list[Sequence[Tensor]] = field(default_factory=list)
+    items: list[HopItem] = field(default_factory=list)
+    tensors: list[Sequence[Tensor]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     size: int = 0
     """Bytes of data."""
@@ -30,7 +31,7 @@ class Batch:
     def joined(self) -> Sequence[Tensor]:
         """The tensors of the call."""
         if len(self.items) == 1:
-            return self.items[0]
+            return self.tensors[0]
         total = sum(self.rows)
         return [
             Tensor(
@@ -39,7 +40,7 @@ class Batch:
                 (total, *parts[0].shape[1:]),
                 b"".join(part.data for part in parts),
             )
-            for parts in zip(*self.items, strict=True)
+            for parts in zip(*self.tensors, strict=True)
         ]
 
     def cut(self, outputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
@@ -52,15 +53,15 @@ class Batch:
 
     def alone(self) -> Iterator[Batch]:
         """Each item as a batch of its own."""
-        for place, item, rows in zip(self.places, self.items, self.rows, strict=True):
-            yield Batch([place], [item], [rows])
+        for item, tensors, rows in zip(self.items, self.tensors, self.rows, strict=True):
+            yield Batch([item], [tensors], [rows])
 
 
-def batches(items: Iterable[tuple[int, Sequence[Tensor]]], most_rows: int) -> list[Batch]:
-    """Items, each behind its place, in calls of at most `most_rows` rows; fewer than two join nothing."""
+def batches(items: Iterable[tuple[HopItem, Sequence[Tensor]]], most_rows: int) -> list[Batch]:
+    """Items with their tensors, in calls of at most `most_rows` rows; fewer than two join nothing."""
     found: list[Batch] = []
     filling: dict[_Kind, Batch] = {}
-    for place, tensors in items:
+    for item, tensors in items:
         rows = _rows(tensors) if most_rows > 1 else 0
         kind = tuple((tensor.name, tensor.datatype, tensor.shape[1:]) for tensor in tensors)
         size = sum(len(tensor.data) for tensor in tensors)
@@ -70,8 +71,8 @@ def batches(items: Iterable[tuple[int, Sequence[Tensor]]], most_rows: int) -> li
             found.append(batch)
             if rows:
                 filling[kind] = batch
-        batch.places.append(place)
-        batch.items.append(tensors)
+        batch.items.append(item)
+        batch.tensors.append(tensors)
         batch.rows.append(rows)
         batch.size += size
     return found

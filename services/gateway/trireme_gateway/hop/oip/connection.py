@@ -19,12 +19,12 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.orders import Ledger, Order
 from trireme_common.stage_state import StageState
 from trireme_gateway.hop.backoff import Backoff
-from trireme_gateway.hop.calls import Key, Leg
+from trireme_gateway.hop.calls import Leg
 from trireme_gateway.hop.oip.channel import open_server
 from trireme_gateway.hop.oip.exchange import ServerCalls
 from trireme_gateway.hop.oip.models import Served, ServerModels
 from trireme_gateway.hop.oip.ports import OpenServer, Server, ServerAwayError, Wanted
-from trireme_gateway.hop.ports import HopObserver
+from trireme_gateway.hop.ports import HopObserver, Key
 
 logger = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from trireme_common.errors import Code, TriremeError
 from trireme_common.model_spec import is_model_name
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State
-from trireme_gateway.hop.calls import Key
 from trireme_gateway.hop.oip.ports import Config, IndexEntry, Metadata, Server, ServerAwayError, Wanted
+from trireme_gateway.hop.ports import Key
 
 RENEW_SECONDS = 10.0
 _UNNUMBERED = "1"

@@ -7,11 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from trireme_common.errors import Code, TriremeError
+from trireme_common.errors import Code
 from trireme_common.stage_state import State, TensorInfo
+from trireme_gateway.hop.ports import UnansweredError
 
 
-class ServerAwayError(TriremeError):
+class ServerAwayError(UnansweredError):
     """The server did not take the call: it is gone, is about to go, or refuses for now."""
 
     def __init__(self, detail: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from tests.support import hops
 from tests.support.stages import until
 from tests.support.told_server import Told
 from tests.support.triton_server import BAD, FAILING, RunningTriton, TritonModels, triton_server
@@ -44,7 +45,7 @@ def code_of(outcome: bytes | TriremeError) -> Code:
 
 async def ask(client: StageClient, *firsts: float, version: str = "1", seconds: float = 20.0) -> list[float]:
     payloads = [item(first) for first in firsts]
-    answer = await client.call("times", version, payloads, time.monotonic() + seconds, "r")
+    answer = await hops.ask(client, ("times", version), payloads, time.monotonic() + seconds)
     return [first_of(outcome) for outcome in answer.outcomes]
 
 
@@ -56,6 +57,7 @@ async def client_of(*servers: RunningTriton, connected: bool = True) -> AsyncIte
         [server.address for server in servers],
         on_change=lambda: None,
         policy=UpstreamPolicy(outlier=OutlierPolicy(silence_seconds=60)),
+        by_request=True,
     )
     client.start()
     try:
@@ -93,7 +95,7 @@ async def test_versions_are_asked_by_number() -> None:
 async def test_one_bad_item_fails_alone_and_tells_no_secrets() -> None:
     async with triton_server(TritonModels(max_batch_size=8)) as server, client_of(server) as client:
         payloads = [item(1), item(BAD), item(FAILING), item(2)]
-        answer = await client.call("times", "1", payloads, time.monotonic() + 20, "r")
+        answer = await hops.ask(client, ("times", "1"), payloads, time.monotonic() + 20)
         good, bad, failing, other = answer.outcomes
         assert [first_of(good), first_of(other)] == [1, 2]
         assert [code_of(bad), code_of(failing)] == [Code.INVALID_ARGUMENT, Code.MODEL_FAILED]
@@ -127,7 +129,7 @@ async def test_a_caller_that_leaves_cancels_its_call() -> None:
 async def test_a_trace_goes_along() -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with triton_server() as server, client_of(server) as client:
-        await client.call("times", "1", [item(1)], time.monotonic() + 20, "r", trace)
+        await hops.ask(client, ("times", "1"), [item(1)], time.monotonic() + 20, traceparent=trace)
         assert ("traceparent", trace) in server.models.metadata
 
 
