@@ -128,8 +128,11 @@ async def open_stages(changed: Callable[[Mapping[str, Stage]], None]) -> AsyncIt
 
 def _preprocess(stack: AsyncExitStack, settings: PreprocessSettings) -> Stage:
     store = ModelStore(settings.models_dir, preprocessor.load, policy=every_version)
-    executor = stack.enter_context(ThreadPoolExecutor(settings.threads or available_cpus(), "before"))
-    return Stage(ItemwiseHandler(store, preprocess.run, executor, lambda loaded: loaded.heavy), store)
+    threads = settings.threads or available_cpus()
+    executor = stack.enter_context(ThreadPoolExecutor(threads, "before"))
+    return Stage(
+        ItemwiseHandler(store, preprocess.run, executor, threads, lambda loaded: loaded.heavy), store
+    )
 
 
 def _inference(stack: AsyncExitStack, settings: InferenceSettings) -> Stage:
@@ -140,5 +143,6 @@ def _inference(stack: AsyncExitStack, settings: InferenceSettings) -> Stage:
 
 def _postprocess(stack: AsyncExitStack, settings: PostprocessSettings) -> Stage:
     store = ModelStore(settings.models_dir, postprocessor.load, policy=every_version)
-    executor = stack.enter_context(ThreadPoolExecutor(settings.threads or available_cpus(), "after"))
-    return Stage(ItemwiseHandler(store, postprocess.run, executor), store)
+    threads = settings.threads or available_cpus()
+    executor = stack.enter_context(ThreadPoolExecutor(threads, "after"))
+    return Stage(ItemwiseHandler(store, postprocess.run, executor, threads), store)

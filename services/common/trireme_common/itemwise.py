@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -30,8 +31,8 @@ class ItemwiseHandler(Generic[T]):
     """Runs `run(servable, payload) -> payload` for every item of a message.
 
     Small messages run on the event loop and are answered together; large ones, and those of
-    servables that are `heavy` whatever the size of their items, run in `executor`, an item a job
-    (their work, decoding pictures, leaves the interpreter's lock), each answered when it is done.
+    servables that are `heavy` whatever the size of their items, run in `threads` threads of `executor`
+    (their work, decoding pictures, leaves the interpreter's lock), each item answered when it is done.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class ItemwiseHandler(Generic[T]):
         store: ModelStore[T],
         run: Callable[[T, bytes], bytes],
         executor: Executor,
+        threads: int,
         heavy: Callable[[T], bool] = lambda _: False,
     ) -> None:
         self._store = store
         self._run = run
         self._executor = executor
+        self._threads = threads
         self._heavy = heavy
 
     async def handle(self, model: str, version: str, items: Sequence[Item], emit: Emit) -> None:
@@ -51,19 +54,16 @@ class ItemwiseHandler(Generic[T]):
         if not self._heavy(servable) and sum(len(item.payload) for item in items) <= _INLINE_BYTES:
             started = time.monotonic()
             outcomes = [self._answer(model, servable, item) for item in items]
-            observe_run(model, time.monotonic() - started, outcomes)
+            observe(model, [time.monotonic() - started], outcomes)
             emit(outcomes)
             return
-        loop = asyncio.get_running_loop()
-        jobs = [loop.run_in_executor(self._executor, self._measured, model, servable, item) for item in items]
-        for job in asyncio.as_completed(jobs):
-            emit([await job])
 
-    def _measured(self, model: str, servable: T, item: Item) -> Outcome:
-        """One item as a run of its own."""
-        outcome = self._answer(model, servable, item)
-        observe_run(model, outcome.compute_us / 1e6, [outcome])
-        return outcome
+        def done(outcomes: list[Outcome]) -> None:
+            observe(model, [outcome.compute_us / 1e6 for outcome in outcomes], outcomes)
+            emit(outcomes)
+
+        shared = _SharedItems(items, partial(self._answer, model, servable), done)
+        await shared.run(self._executor, self._threads)
 
     def _answer(self, model: str, servable: T, item: Item) -> Outcome:
         started = time.monotonic()
@@ -83,9 +83,60 @@ class ItemwiseHandler(Generic[T]):
         return Outcome(item, payload, error, queue_us, int((time.monotonic() - started) * 1e6))
 
 
-def observe_run(model: str, seconds: float, outcomes: Sequence[Outcome]) -> None:
-    """Counts the items of one run, and its time."""
-    STAGE_SECONDS.labels(model).observe(seconds)
+class _SharedItems:
+    """Items that a few threads take one after the other.
+
+    A thread wakes the event loop once for all that is done until the loop gets to it: a job and a wake-up for
+    each item cost more than decoding a small picture.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        answer: Callable[[Item], Outcome],
+        done: Callable[[list[Outcome]], None],
+    ) -> None:
+        """`done` is called on the event loop, `answer` is not."""
+        self._left = deque(items)
+        self._answer = answer
+        self._done = done
+        self._outcomes: deque[Outcome] = deque()
+        self._told = False
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self, executor: Executor, threads: int) -> None:
+        jobs = [
+            self._loop.run_in_executor(executor, self._work) for _ in range(min(threads, len(self._left)))
+        ]
+        try:
+            await asyncio.gather(*jobs)
+        finally:
+            self._left.clear()
+        self._collect()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                item = self._left.popleft()
+            except IndexError:
+                return
+            self._outcomes.append(self._answer(item))
+            if not self._told:
+                self._told = True
+                self._loop.call_soon_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        self._told = False  # first, so that what comes from here on is told again
+        outcomes = []
+        while self._outcomes:
+            outcomes.append(self._outcomes.popleft())
+        if outcomes:
+            self._done(outcomes)
+
+
+def observe(model: str, seconds: Sequence[float], outcomes: Sequence[Outcome]) -> None:
+    """Counts items, and the times of the runs in which they were answered."""
+    STAGE_SECONDS.labels(model).observe_all(seconds)
     codes = Counter(None if outcome.error is None else outcome.error.code for outcome in outcomes)
     for code, count in codes.items():
         count_outcome(model, code, count)

@@ -28,8 +28,9 @@ def run(postprocessor: Postprocessor | PassThrough, payload: bytes) -> bytes:
 async def serve(settings: PostprocessSettings, stop: asyncio.Event) -> None:
     """Runs the service until `stop` is set."""
     store = ModelStore(settings.models_dir, load, policy=every_version, state_dir=settings.state_dir)
-    with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
-        handler = ItemwiseHandler(store, run, executor)
+    threads = settings.threads or available_cpus()
+    with ThreadPoolExecutor(threads, "items") as executor:
+        handler = ItemwiseHandler(store, run, executor, threads)
         async with open_tracer("postprocess", settings) as tracer:
             stream = StageServicer(handler, store, tracer, "postprocess")
             server = stream.server(settings.host, settings.port, SERVICE, "Process")

@@ -28,8 +28,9 @@ def run(preprocessor: Preprocessor | PassThrough, payload: bytes) -> bytes:
 async def serve(settings: PreprocessSettings, stop: asyncio.Event) -> None:
     """Runs the service until `stop` is set."""
     store = ModelStore(settings.models_dir, load, policy=every_version, state_dir=settings.state_dir)
-    with ThreadPoolExecutor(settings.threads or available_cpus(), "items") as executor:
-        handler = ItemwiseHandler(store, run, executor, lambda preprocessor: preprocessor.heavy)
+    threads = settings.threads or available_cpus()
+    with ThreadPoolExecutor(threads, "items") as executor:
+        handler = ItemwiseHandler(store, run, executor, threads, lambda preprocessor: preprocessor.heavy)
         async with open_tracer("preprocess", settings) as tracer:
             stream = StageServicer(handler, store, tracer, "preprocess")
             server = stream.server(settings.host, settings.port, SERVICE, "Process")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,7 @@ async def handler(tmp_path: object, executor: ThreadPoolExecutor) -> ItemwiseHan
     write_model(tmp_path, "m", 1)  # type: ignore[arg-type]
     store: ModelStore[Upper] = ModelStore(tmp_path, Upper)  # type: ignore[arg-type]
     await store.refresh()
-    return ItemwiseHandler(store, lambda servable, payload: servable(payload), executor)
+    return ItemwiseHandler(store, lambda servable, payload: servable(payload), executor, 2)
 
 
 def item(number: int, payload: bytes, *, seconds: float = 10) -> Item:
@@ -73,9 +74,57 @@ async def test_small_messages_are_answered_together(handler: ItemwiseHandler[Upp
 
 
 async def test_large_messages_are_answered_item_by_item_from_threads(handler: ItemwiseHandler[Upper]) -> None:
-    outcomes, pieces = await run(handler, [item(1, LARGE), item(2, b"b"), item(3, LARGE)])
+    outcomes, _ = await run(handler, [item(1, LARGE), item(2, b"b"), item(3, LARGE)])
     assert said(outcomes) == [LARGE.upper(), b"B", LARGE.upper()]
-    assert pieces == 3
+
+
+async def test_an_item_of_a_large_message_does_not_wait_for_the_slowest(tmp_path: Path) -> None:
+    gate = threading.Event()
+
+    def slow_if_asked(_: Upper, payload: bytes) -> bytes:
+        if payload.startswith(b"slow"):
+            assert gate.wait(20)
+        return payload.upper()
+
+    write_model(tmp_path, "m", 1)
+    store: ModelStore[Upper] = ModelStore(tmp_path, Upper)
+    await store.refresh()
+    answered: list[int] = []
+
+    def emit(outcomes: Sequence[Outcome]) -> None:
+        answered.extend(outcome.item.id for outcome in outcomes)
+        if len(answered) == 40:
+            gate.set()
+
+    with ThreadPoolExecutor(2, "items") as executor:
+        handler = ItemwiseHandler(store, slow_if_asked, executor, 2, lambda _: True)
+        items = [item(0, b"slow"), *(item(number, b"x") for number in range(1, 41))]
+        await handler.handle("m", "1", items, emit)
+    assert sorted(answered) == list(range(41))
+    assert answered[-1] == 0
+
+
+async def test_a_stream_that_is_gone_leaves_no_items_to_the_threads(tmp_path: Path) -> None:
+    gate, ran = threading.Event(), []
+
+    def held(_: Upper, payload: bytes) -> bytes:
+        ran.append(payload)
+        assert gate.wait(20)
+        return payload
+
+    write_model(tmp_path, "m", 1)
+    store: ModelStore[Upper] = ModelStore(tmp_path, Upper)
+    await store.refresh()
+    with ThreadPoolExecutor(1, "items") as executor:
+        handler = ItemwiseHandler(store, held, executor, 1, lambda _: True)
+        items = [item(number, b"%d" % number) for number in range(5)]
+        call = asyncio.create_task(handler.handle("m", "1", items, lambda _: None))
+        while not ran:
+            await asyncio.sleep(0.001)
+        call.cancel()
+        await asyncio.wait([call])
+        gate.set()
+    assert ran == [b"0"]
 
 
 @pytest.mark.parametrize("filler", [b"ok", LARGE])
@@ -109,7 +158,7 @@ async def test_small_items_of_a_heavy_model_leave_the_event_loop(
     write_model(tmp_path, "m", 1)
     store: ModelStore[Upper] = ModelStore(tmp_path, Upper)
     await store.refresh()
-    heavy = ItemwiseHandler(store, lambda servable, payload: servable(payload), executor, lambda _: True)
+    heavy = ItemwiseHandler(store, lambda servable, payload: servable(payload), executor, 2, lambda _: True)
     outcomes, _ = await run(heavy, [item(1, b"a"), item(2, b"b")])
     assert said(outcomes) == [b"A", b"B"]
     assert threading.current_thread().name not in store.get("m", "1").threads
