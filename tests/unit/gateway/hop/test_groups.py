@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tests.support.stages import EchoHandler, RunningStage, StateBoard, stage_server, until
-from tests.unit.gateway.hop.test_upstream_faults import NEVER, handler, two, upstream
+from tests.unit.gateway.hop.upstreams import NEVER, handler, two, upstream
 from trireme_common.errors import TriremeError
 from trireme_common.stage_stream import Emit, Item
 from trireme_gateway.hop.outlier import OutlierPolicy

@@ -3,132 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import pytest
 
 from tests.support.catalogs import state
-from tests.support.hops import HopAnswer, ask
-from tests.support.stages import METHOD, EchoHandler, RunningStage, StateBoard, stage_server, until
+from tests.support.stages import EchoHandler, RunningStage, StateBoard, stage_server, until
+from tests.unit.gateway.hop.upstreams import BY_FAILURES, QUICK, arrival, handler, stuck_call, two, upstream
 from trireme_common.errors import Code, TriremeError
 from trireme_common.stage_stream import Emit, Item, Outcome
 from trireme_gateway.hop.outlier import OutlierPolicy
-from trireme_gateway.hop.pending import Pending
-from trireme_gateway.hop.stage_client import StageClient, UpstreamPolicy
-from trireme_gateway.hop.stream import by_stream
-
-NEVER = OutlierPolicy(silence_seconds=600)
-QUICK = OutlierPolicy(silence_seconds=0.2, unlearned_seconds=0.2, ejection_seconds=0.2)
-BY_FAILURES = OutlierPolicy(silence_seconds=600, ejection_seconds=0.2)
-
-
-@dataclass
-class Notes:
-    """HopObserver that remembers."""
-
-    hedges: Counter[str] = field(default_factory=Counter)
-    retries: int = 0
-    ejections: Counter[str] = field(default_factory=Counter)
-    states: dict[str, int] = field(default_factory=dict)
-
-    def wrote_message(self, items: int) -> None: ...
-
-    def hedged(self, result: str) -> None:
-        self.hedges[result] += 1
-
-    def retried(self) -> None:
-        self.retries += 1
-
-    def ejected(self, reason: str) -> None:
-        self.ejections[reason] += 1
-
-    def endpoints(self, states: Mapping[str, int]) -> None:
-        self.states = dict(states)
-
-
-class Names:
-    """`Resolve` whose answer a test sets."""
-
-    def __init__(self, *stages: RunningStage) -> None:
-        self.stages = list(stages)
-
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
-        return [stage.address for stage in self.stages]
-
-
-@dataclass
-class Upstream:
-    client: StageClient
-    notes: Notes
-    names: Names
-
-    async def ask(self, *payloads: bytes, seconds: float = 30) -> HopAnswer:
-        return await ask(self.client, ("echo", "1"), payloads, time.monotonic() + seconds)
-
-    def begin(self, *payloads: bytes) -> asyncio.Task[HopAnswer]:
-        return asyncio.create_task(self.ask(*payloads))
-
-
-@asynccontextmanager
-async def upstream(
-    *stages: RunningStage,
-    outlier: OutlierPolicy = NEVER,
-    hedge_fraction: float = 0.0,
-    retry_fraction: float = 0.2,
-    max_in_flight: int = 2,
-) -> AsyncIterator[Upstream]:
-    notes, names = Notes(), Names(*stages)
-    client = StageClient(
-        "inference",
-        by_stream("inference", METHOD, lambda: Pending(max_in_flight=max_in_flight, max_items=8), notes),
-        ["stage:1"],
-        on_change=lambda: None,
-        policy=UpstreamPolicy(
-            resolve_seconds=0.02,
-            hedge_fraction=hedge_fraction,
-            retry_fraction=retry_fraction,
-            outlier=outlier,
-        ),
-        observer=notes,
-        resolve=names,
-    )
-    client.start()
-    try:
-        await until(lambda: len(client.states()) == len(stages))
-        yield Upstream(client, notes, names)
-    finally:
-        await client.close()
-
-
-@asynccontextmanager
-async def two() -> AsyncIterator[tuple[RunningStage, RunningStage]]:
-    async with stage_server(EchoHandler()) as first, stage_server(EchoHandler()) as second:
-        yield first, second
-
-
-def handler(stage: RunningStage) -> EchoHandler:
-    assert isinstance(stage.handler, EchoHandler)
-    return stage.handler
-
-
-async def arrival(call: asyncio.Task[HopAnswer], stage: RunningStage) -> None:
-    """Waits until the call is at `stage`, or answered by another."""
-    await until(lambda: call.done() or bool(handler(stage).payloads))
-
-
-async def stuck_call(up: Upstream, stage: RunningStage) -> asyncio.Task[HopAnswer]:
-    """A call under way at `stage`, which answers nothing for now; the others answer."""
-    handler(stage).gate.clear()
-    async with asyncio.timeout(10):
-        while True:
-            call = up.begin(b"stuck")
-            await arrival(call, stage)
-            if not call.done():
-                return call
 
 
 async def test_a_late_answer_is_asked_for_elsewhere_and_the_loser_cancelled() -> None:
@@ -261,45 +145,6 @@ async def test_what_was_there_when_two_endpoints_went_away_is_not_risked_on_a_th
     await asyncio.gather(*(stage.kill() for stage in stages))
 
 
-async def fill(up: Upstream, stage: RunningStage) -> list[asyncio.Task[HopAnswer]]:
-    """Calls at the only endpoint there is: one message under way, the others wait."""
-    handler(stage).gate.clear()
-    calls = [up.begin(b"0")]
-    await until(lambda: bool(handler(stage).payloads))
-    calls += [up.begin(b"%d" % number) for number in range(1, 6)]
-    await asyncio.sleep(0)
-    return calls
-
-
-async def test_what_waits_at_a_draining_endpoint_moves_for_nothing() -> None:
-    async with two() as (leaving, other), upstream(leaving, retry_fraction=0, max_in_flight=1) as up:
-        calls = await fill(up, leaving)
-        up.names.stages.append(other)
-        await until(lambda: len(up.client.states()) == 2)
-        leaving.board.publish(state("echo", draining=True))
-        assert [answer.outcomes for answer in await asyncio.gather(*calls[1:])] == [
-            [b"%d" % number] for number in range(1, 6)
-        ]
-        assert handler(leaving).payloads == [b"0"]
-        handler(leaving).gate.set()
-        assert (await calls[0]).outcomes == [b"0"]  # what was sent is answered where it is
-        assert up.notes.retries == 0
-
-
-async def test_what_waits_at_the_only_endpoint_stays_when_it_drains() -> None:
-    async with stage_server(EchoHandler()) as leaving, upstream(leaving, max_in_flight=1) as up:
-        calls = await fill(up, leaving)
-        leaving.board.publish(state("echo", draining=True))
-        await until(lambda: not up.client.states())
-        with pytest.raises(TriremeError) as refused:
-            await up.ask(b"new")
-        assert refused.value.code is Code.BACKEND_UNAVAILABLE
-        handler(leaving).gate.set()
-        assert [answer.outcomes for answer in await asyncio.gather(*calls)] == [
-            [b"%d" % number] for number in range(6)
-        ]
-
-
 async def test_a_silent_endpoint_is_ejected_and_comes_back_with_its_first_word() -> None:
     async with two() as (silent, other), upstream(silent, other, outlier=QUICK) as up:
         call = await stuck_call(up, silent)
@@ -379,28 +224,3 @@ async def test_a_slow_endpoint_loses_its_share_even_where_calls_come_one_by_one(
             assert (await up.ask(b"%d" % number)).outcomes == [b"%d" % number]
         assert len(slow.payloads) < 40  # of a fair share of 100; what it got first showed what it is
         assert len(slow.payloads) + len(quick.payloads) == 200
-
-
-async def test_new_addresses_get_calls_at_once_and_old_ones_none() -> None:
-    async with two() as (old, new), upstream(old) as up:
-        await up.ask(b"x")
-        up.names.stages = [new]
-        while not handler(new).payloads:  # none fails, although for a moment neither is quite there
-            await up.ask(b"y")
-        await until(lambda: up.client.endpoints == 1)
-        asked = len(handler(old).payloads)
-        await up.ask(b"z")
-        assert len(handler(old).payloads) == asked
-
-
-async def test_an_address_that_left_answers_what_it_has() -> None:
-    async with two() as (old, new), upstream(old) as up:
-        handler(old).gate.clear()
-        call = up.begin(b"x")
-        await until(lambda: bool(handler(old).payloads))
-        up.names.stages = [new]
-        await until(lambda: up.client.endpoints == 2)
-        await until(lambda: bool(up.client.states()))
-        handler(old).gate.set()
-        assert (await call).outcomes == [b"x"]
-        await until(lambda: up.client.endpoints == 1)
