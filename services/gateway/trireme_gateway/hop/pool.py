@@ -43,21 +43,26 @@ class EndpointPool:
         return len(self._trusted(key)) == 1 and not self._ejected
 
     def spread(
-        self, key: Key, parts: Sequence[Sequence[HopItem]], now: float
+        self, key: Key, parts: Sequence[Sequence[HopItem]], now: float, share: int = 1
     ) -> list[tuple[Endpoint | None, list[HopItem]]]:
-        """Each part goes where it would if they came one after the other; an endpoint gets its parts in one.
-        One that is ejected and whose time is over is risked the first. None: there is no endpoint."""
+        """Each part goes where it would if they came one after the other, but that parts of fewer than
+        `share` items stay together; an endpoint gets its parts in one. One that is ejected and whose time is
+        over is risked the first. None: there is no endpoint."""
         candidates = self._trusted(key)
         shares: dict[Endpoint | None, list[HopItem]] = {}
         added: dict[Endpoint, float] = {}
-        endpoint = self._probe(key, now)
+        endpoint = probed = self._probe(key, now)
+        room = 0
         for part in parts:
             if endpoint is None and candidates:
                 endpoint = least_loaded(candidates, lambda one: one.load + added.get(one, 0.0))
+                room = share
             shares.setdefault(endpoint, []).extend(part)
             if endpoint is not None:
                 added[endpoint] = added.get(endpoint, 0.0) + len(part) * endpoint.weight
-            endpoint = None
+            room -= len(part)
+            if room <= 0 or endpoint is probed:
+                endpoint = None
         return list(shares.items())
 
     def _trusted(self, key: Key) -> list[Endpoint]:

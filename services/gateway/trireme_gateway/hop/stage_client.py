@@ -149,7 +149,7 @@ class StageClient:
             self._spread(key, by_request(items), taker, now)
 
     def _spread(self, key: Key, parts: Sequence[Sequence[HopItem]], taker: Taker, now: float) -> None:
-        for endpoint, items in self._pool.spread(key, parts, now):
+        for endpoint, items in self._pool.spread(key, parts, now, self._learning.share(key)):
             call = HopCall(key, items, taker, self)
             self._budget.called(now, requests_of(items))
             self._tokens.called()
@@ -204,10 +204,15 @@ class StageClient:
     def finished(self, legs: Sequence[Leg], now: float) -> None:
         """Legs that have all their answers; of each model version the longest wait is learnt."""
         first: dict[Key, float] = {}
+        several = len(self._pool) > 1
         for leg in legs:
             leg.call.legs.remove(leg)
             if leg.sound and leg.started < first.get(leg.key, now):
                 first[leg.key] = leg.started
+            if several and leg.items:
+                # A run of several items says its whole time of each of them.
+                seconds = max([item.compute_us for item in leg.items]) / 1e6 / len(leg.items)
+                self._learning.ran(leg.key, seconds)
         for key, started in first.items():
             self._learning.answered(key, now - started)
 

@@ -60,6 +60,19 @@ async def test_a_group_is_spread_over_the_endpoints_request_by_request() -> None
         assert up.client.idle
 
 
+async def test_a_group_of_little_work_is_not_divided() -> None:
+    async with two() as (first, second), upstream(first, second) as up:
+        for _ in range(3):  # an item takes a few microseconds, and the client learns it
+            await up.ask(b"x")
+        before = len(handler(first).messages), len(handler(second).messages)
+        items = requests(8)
+        taker = Gatherer(items)
+        up.client.send(KEY, items, taker)
+        await taker.done.wait()
+        after = len(handler(first).messages), len(handler(second).messages)
+        assert sorted(new - old for new, old in zip(after, before, strict=True)) == [0, 1]
+
+
 async def test_of_a_group_no_more_than_one_request_is_risked_on_an_ejected_endpoint() -> None:
     quick = OutlierPolicy(silence_seconds=0.2, unlearned_seconds=0.2, ejection_seconds=0.2)
     async with two() as (silent, other), upstream(silent, other, outlier=quick) as up:
