@@ -148,10 +148,12 @@ def _model_versions(directory: Path, reader: SpecReader, override: Path | None) 
     spec, notes, triton = found
     if not numbers:
         raise SpecError(f"{directory}: no version; put the model into {directory / '1'}")
+    # What was read, not only what stands there now: a load request may have put another in its place.
+    read = spec.model_dump_json() if triton is None else repr(triton.config)
     for number in numbers:
         version = directory / str(number)
         made = VersionFiles(spec, number, version, "", notes, triton, override)
-        yield replace(made, signature=_signature(made))
+        yield replace(made, signature=_signature(made, read))
 
 
 def _read_model(
@@ -202,8 +204,8 @@ def _is_version(path: Path) -> bool:
     return path.is_dir() and path.name.isascii() and path.name.isdigit() and str(int(path.name)) == path.name
 
 
-def _signature(files: VersionFiles) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def _signature(files: VersionFiles, read: str) -> str:
+    digest = hashlib.blake2b(read.encode(), digest_size=16)
     model = files.directory.parent
     config = (files.override or model) / CONFIG_FILE
     shared = (model / SPEC_FILE, config, model / GOLDEN_FILE, *files.label_files)

@@ -9,7 +9,9 @@ import pytest
 from tests.support.repositories import change, write_model
 from tests.support.triton_models import write_triton_model
 from trireme_common.errors import SpecError
+from trireme_common.model_spec import ModelSpec
 from trireme_common.repository import OVERRIDES, SpecReader, VersionFiles, content_digest, scan, sha256
+from trireme_common.triton.translation import TritonModel
 
 
 def only(root: Path) -> VersionFiles:
@@ -202,6 +204,42 @@ def test_signature_and_digest_follow_config_and_labels(tmp_path: Path) -> None:
     change(folder / "config.pbtxt", config + ' parameters { key: "k" value { } }')
     seen.append(state())
     assert len({signature for signature, _ in seen}) == len({digest for _, digest in seen}) == 3
+
+
+@pytest.mark.parametrize("kind", ["config.pbtxt", "model.yaml"])
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path, kind: str) -> None:
+    """The old spec with the signature of the new files would never be looked at again."""
+    folder, fresh = tmp_path / "m", tmp_path / "elsewhere"
+    if kind == "config.pbtxt":
+        write_triton_model(tmp_path, "m", "max_batch_size: 4", {1: b"w"})
+        write_triton_model(fresh, "m", "max_batch_size: 2", {1: b"v"})
+    else:
+        write_model(tmp_path, "m", 1, spec="name: m\nbatching: {max_batch_size: 4}\n")
+        write_model(fresh, "m", 1, spec="name: m\nbatching: {max_batch_size: 2}\n")
+
+    class Interrupted(SpecReader):
+        """Whose model is replaced behind its back, once it is read."""
+
+        def read(self, path: Path) -> ModelSpec:
+            found = super().read(path)
+            self._replace()
+            return found
+
+        def read_triton(self, path: Path, files: tuple[str, ...]) -> TritonModel:
+            found = super().read_triton(path, files)
+            self._replace()
+            return found
+
+        def _replace(self) -> None:
+            if fresh.exists():
+                shutil.rmtree(folder)
+                (fresh / "m").rename(folder)
+                fresh.rmdir()
+
+    reader = Interrupted()
+    (torn,), (whole,) = scan(tmp_path, reader).versions, scan(tmp_path, reader).versions
+    assert (torn.spec.batching.max_batch_size, whole.spec.batching.max_batch_size) == (4, 2)
+    assert torn.signature != whole.signature
 
 
 def test_a_model_file_of_another_name_counts_as_weights(tmp_path: Path) -> None:
