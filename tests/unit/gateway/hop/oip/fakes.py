@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from tests.unit.gateway.hop.fakes import items_of
 from trireme_common.errors import Code, TriremeError
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
 from trireme_gateway.hop.calls import HopCall, Leg
 from trireme_gateway.hop.oip.exchange import ServerCalls
 from trireme_gateway.hop.oip.models import Served
 from trireme_gateway.hop.oip.ports import ServerAwayError
-from trireme_gateway.hop.ports import HopItem, HopRequest, Key, NoObserver
+from trireme_gateway.hop.ports import HopItem, Key, NoObserver
 from trireme_protos.inference import grpc_service_pb2 as pb
 
 BAD = TriremeError(Code.INVALID_ARGUMENT, "a row is bad")
@@ -124,18 +124,7 @@ class Doubling:
         self.calls.withdraw(leg, items)
 
     def send(self, *payloads: bytes, seconds: float = 30.0, trace: str = "") -> Sent:
-        return Sent(self, request_of(*payloads, seconds=seconds, trace=trace))
+        return Sent(self, items_of(*payloads, request_id="r1", seconds=seconds, traceparent=trace))
 
     async def ask(self, *payloads: bytes) -> list[bytes | TriremeError | None]:
         return await self.send(*payloads).outcomes()
-
-
-def request_of(
-    *payloads: bytes, seconds: float = 30.0, trace: str = "", request_id: str = "r1", priority: int = 0
-) -> list[HopItem]:
-    """The items of one request."""
-    request = HopRequest(request_id, time.monotonic() + seconds, priority)
-    items = [HopItem(request, payload) for payload in payloads]
-    for item in items:
-        item.traceparent = trace
-    return items

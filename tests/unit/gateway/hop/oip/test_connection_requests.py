@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import grpc
@@ -11,8 +10,9 @@ from google.protobuf.message import Message
 
 from tests.support.stages import until
 from tests.support.triton_server import TritonModels, triton_server
+from tests.unit.gateway.hop.fakes import items_of
 from tests.unit.gateway.hop.oip.test_connection import client_of, item
-from trireme_gateway.hop.ports import HopItem, HopRequest
+from trireme_gateway.hop.ports import HopItem
 from trireme_protos.inference import grpc_service_pb2 as pb
 
 KEY = ("times", "1")
@@ -42,11 +42,8 @@ class Ignoring:
 def request_of(
     name: str, items: int, seconds: float = 20, priority: int = 0, trace: str = ""
 ) -> list[HopItem]:
-    request = HopRequest(name, time.monotonic() + seconds, priority)
-    found = [HopItem(request, item(number)) for number in range(items)]
-    for one in found:
-        one.traceparent = trace
-    return found
+    payloads = [item(number) for number in range(items)]
+    return items_of(*payloads, request_id=name, seconds=seconds, priority=priority, traceparent=trace)
 
 
 async def test_each_is_asked_by_itself() -> None:
