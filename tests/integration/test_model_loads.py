@@ -75,8 +75,9 @@ async def test_two_hundred_loads_leave_nothing_behind(
     for _ in range(LOADS):
         await load_run_unload(loader, files)
     gc.collect()
-    # A worker's channel is closed by the thread that had it, a moment after the last answer.
-    await asyncio.to_thread(eventually, lambda: (descriptors(), descendants()) == before[1:])
+    # A worker's channel and memory are closed by the thread that had them, a moment after the last answer:
+    # those of the last warm load may have been there before.
+    await asyncio.to_thread(eventually, lambda: descriptors() <= before[1] and descendants() <= before[2])
     assert resident_bytes() - before[0] < ALLOWED_BYTES
     await asyncio.to_thread(eventually, lambda: not threads_of_models())
 
