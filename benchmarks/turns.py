@@ -27,10 +27,13 @@ from benchmarks.answers import check_answers
 from benchmarks.command import end_by_sigterm, progress
 from benchmarks.driver import BUSIEST, prepare
 from benchmarks.figures import Sample
+from benchmarks.load.closed_loop import WrongAnswerError
 from benchmarks.machine import this_machine
 from benchmarks.servers import SINGLE_FILE, TRIREME, RunningServer, ServerError
 from benchmarks.window import Window, measure
 from benchmarks.workloads import WORKLOADS
+from trireme_cli.loadtest.http import ProtocolError
+from trireme_common.errors import TriremeError
 
 BESIDE = "beside"
 _ORDER = 5
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = this_machine(os.environ)
     try:
         samples = _run(given)
-    except ServerError as error:
+    except (ServerError, WrongAnswerError, ProtocolError, TriremeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

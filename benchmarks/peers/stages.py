@@ -75,7 +75,8 @@ class _Call:
             await handler.handle(*key, self._items, self._emit)
         except TriremeError as failure:
             error = failure
-        self._emit([Outcome(item, error=error) for item in self._items])
+        finally:
+            self._emit([Outcome(item, error=error) for item in self._items])
 
     def _emit(self, outcomes: Sequence[Outcome]) -> None:
         """The first outcome of every item that was not withdrawn."""

@@ -68,6 +68,7 @@ class Leg:
 
     def covers(self, item: HopItem) -> bool:
         """Whether an outcome of that item may still come from here."""
+        # Every leg was given all that its call lacked then: what the call still lacks is among its items.
         return item.call is self.call and item not in self.refused
 
     def covered(self, items: Sequence[HopItem]) -> list[HopItem]:

@@ -151,10 +151,6 @@ class Exchange:
                     done.append(leg)
         self._conclude(done, arrivals, now)
 
-    def _mark(self, key: Key) -> None:
-        self._dirty[key] = None
-        self._wake()
-
     def _envelopes(self, key: Key, legs: list[Leg]) -> list[bytes]:
         """The items of `legs`, in as many envelopes as the limits of a message ask for."""
         now = time.monotonic()
@@ -168,7 +164,7 @@ class Exchange:
             message.remaining += leg.remaining
             self._number(leg, items, refused)
         if not message.remaining:
-            self._settle(message, 0)
+            self._free_place(key)
         if refused:
             self._refuse(refused, now)
         parts = list(in_messages(items, self._pending.message_items))
@@ -215,7 +211,7 @@ class Exchange:
         message = leg.message
         message.remaining -= 1
         if not message.remaining:
-            self._settle(message, 0)
+            self._free_place(leg.key)
         call = leg.call
         if call.take(leg, item, outcome, queue_us, compute_us):
             arrivals.add(call, item)
@@ -233,8 +229,13 @@ class Exchange:
     def _settle(self, message: _Message, answered: int) -> None:
         message.remaining -= answered
         if not message.remaining:
-            self._pending.answered(message.key)
-            self._mark(message.key)
+            self._free_place(message.key)
+
+    def _free_place(self, key: Key) -> None:
+        """A message has all its answers: what waits for its place may go."""
+        self._pending.answered(key)
+        self._dirty[key] = None
+        self._wake()
 
 
 def _envelope(key: Key, items: Sequence[HopItem], now: float) -> bytes:

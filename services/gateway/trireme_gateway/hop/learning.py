@@ -3,8 +3,8 @@ is worth an endpoint of its own.
 
     share = max(1, floor(1 ms / t)), t the moving mean (0.1) of an item's time in the stage; 1 at first
 
-Below a millisecond of work, waking one more endpoint costs more than it saves: behind 8 replicas a request
-for a trivial model cost inference eight times as much as behind one.
+Below a millisecond of work, waking one more endpoint costs more than it saves (workload `growth` of the
+benchmarks).
 """
 
 from __future__ import annotations
