@@ -22,6 +22,8 @@ and so a group is closed with the reason
     IDLE       when an instance comes free and nobody is worth waiting for;
     DEADLINE   when its most urgent member would otherwise miss its own deadline.
 
+Of several instances one that comes free takes its share of the group (sharing.py), `enough` rows at least.
+
 Regimes. Quiet (r c(1) << K: the device would keep up with every row alone): no wait, the least latency. Busy:
 the closer the device comes to being needed all the time, the more of the slack is spent on company,
 which makes rows cheaper and the device free. Saturated: whenever an instance comes free somebody
@@ -42,6 +44,7 @@ from dataclasses import dataclass
 
 from trireme_inference.batch_costs import CostCurve
 from trireme_inference.batch_policy import MARGIN_SECONDS, CloseReason, Load, Plan
+from trireme_inference.sharing import share_of
 
 _GOOD_RATE = 0.95
 _PROBE_EVERY = 32
@@ -67,6 +70,13 @@ class _Moment:
     rate: float
     preferred_rows: tuple[int, ...] = ()
 
+    def most_of(self, rows: int, reason: CloseReason) -> int:
+        policy = self.policy
+        if policy.instances == 1 or reason not in (CloseReason.IDLE, CloseReason.GOAL):
+            return self.most_rows
+        part = share_of(rows, self.most_rows, policy.instances, policy.costs)
+        return max(part, self.enough_rows)
+
     def due(self, oldest: float, urgent: float, rows: int) -> tuple[float, CloseReason]:
         run = self.policy.costs.bound(min(rows, self.most_rows))
         wait = (self.policy.planned_seconds - max(run, self.backlog_seconds)) * self.eagerness
@@ -91,7 +101,7 @@ class AdaptivePolicy:
     ) -> None:
         self._max_rows = max_rows
         self._objective = objective_seconds
-        self._instances = instances
+        self.instances = instances
         self.costs = costs or CostCurve()
         self._share = _FIRST_SHARE
         self._runs = 0
@@ -118,8 +128,8 @@ class AdaptivePolicy:
             most,
             self._enough,
             CloseReason.FULL if self._enough == self._max_rows else CloseReason.GOAL,
-            sum(bounds) / self._instances,
-            min(1.0, self._rate * self.costs.seconds(1) / self._instances),
+            sum(bounds) / self.instances,
+            min(1.0, self._rate * self.costs.seconds(1) / self.instances),
             self._rate,
         )
 

@@ -5,7 +5,8 @@ A group is the requests that wait and may share a run. Its front is closed
     FULL       as soon as it fills the maximum, or the next request would not fit any more;
     PREFERRED  as soon as a front of exactly a preferred number of rows stands, the largest such;
     DELAY      when its oldest member has waited the maximum delay (IDLE where that is 0: whoever
-               waits when an instance comes free goes at once, so batches grow with the load);
+               waits when an instance comes free goes at once, so batches grow with the load; of
+               several instances each takes its share, as sharing.py says);
     DEADLINE   when its most urgent member would otherwise miss its deadline, by the learnt cost of a run
                of the group's rows;
     DRAIN      at once, while the queue is being emptied for good;
@@ -19,6 +20,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from trireme_inference.batch_costs import CostCurve
+from trireme_inference.sharing import share_of
 
 MARGIN_SECONDS = 0.001
 
@@ -60,6 +62,9 @@ class Plan(Protocol):
         `oldest` is its earliest arrival, `urgent` its earliest deadline, `rows` what it holds.
         """
 
+    def most_of(self, rows: int, reason: CloseReason) -> int:
+        """Rows that are taken at most of a group of `rows` that is closed for `reason`."""
+
 
 class Load(Protocol):
     """What waits; a BatchQueue is one."""
@@ -96,6 +101,7 @@ class BatchPolicy:
     preferred_rows: tuple[int, ...] = ()
     max_delay_seconds: float = 0.0
     costs: CostCurve = field(default_factory=CostCurve)
+    instances: int = 1
 
     @property
     def most_rows(self) -> int:
@@ -121,8 +127,14 @@ class BatchPolicy:
             return by_deadline, CloseReason.DEADLINE
         return oldest + delay, CloseReason.DELAY
 
+    def most_of(self, rows: int, reason: CloseReason) -> int:
+        # Whoever names sizes wants those.
+        if self.instances == 1 or reason is not CloseReason.IDLE or self.preferred_rows:
+            return self.max_rows
+        return share_of(rows, self.max_rows, self.instances, self.costs)
+
     def ran(self, rows: int, seconds: float) -> None:
-        if self.max_delay_seconds:  # without a delay nothing asks for the cost
+        if self.max_delay_seconds or self.instances > 1:  # else nothing asks for the cost
             self.costs.ran(rows, seconds)
 
     def answered(self, total_seconds: float, reason: CloseReason) -> None:

@@ -192,8 +192,9 @@ class BatchQueue(Generic[W]):
         lanes: Sequence[deque[W]] = group.lanes
         if not strict and self._levels > 1:
             lanes = sorted(lanes, key=lambda lane: lane[0].arrived if lane else math.inf)
-        requests, rows, preferred, starts = self._fill(group, lanes, now, plan)
-        if rows >= plan.most_rows or any(lanes):
+        most = plan.most_of(group.rows, reason)
+        requests, rows, preferred, starts = self._fill(group, lanes, now, plan.preferred_rows, most)
+        if rows >= plan.most_rows or (most == plan.most_rows and any(lanes)):
             reason = plan.full
         elif preferred:
             reason = CloseReason.PREFERRED
@@ -208,11 +209,10 @@ class BatchQueue(Generic[W]):
         return Batch(requests, rows, reason, oldest.arrived)
 
     def _fill(
-        self, group: _Group[W], lanes: Sequence[deque[W]], now: float, plan: Plan
+        self, group: _Group[W], lanes: Sequence[deque[W]], now: float, sizes: Sequence[int], most: int
     ) -> tuple[list[W], int, int, list[int]]:
         """Takes the front out of `lanes`: its members, their rows, how many of them have exactly the
         largest preferred number of rows (0: none), and where in them every lane begins."""
-        most, sizes = plan.most_rows, plan.preferred_rows
         requests, rows, preferred, starts = list[W](), 0, 0, list[int]()
         for lane in lanes:
             starts.append(len(requests))

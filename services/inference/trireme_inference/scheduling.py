@@ -26,6 +26,7 @@ def policy_of(
         tuple(size for size in batching.preferred_batch_sizes if 1 <= size <= max_rows),
         batching.max_queue_delay_ms / 1000,
         costs,
+        instances,
     )
 
 

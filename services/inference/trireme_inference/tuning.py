@@ -5,7 +5,7 @@ with it; on a CPU it often costs more, because what the layers hand on no longer
 convolutional network of 224 x 224 pictures took 1.4 times the CPU a row at 32 rows that it took at 4.
 
 The largest batch. c(b) = (seconds(b) + o) / b is the cost of a row, o being what a run costs around the
-model: putting the batch together, messages, waking threads. Of the sizes whose c is within 5% of the
+model: putting the batch together, messages, waking threads. Of the sizes whose c is within 3% of the
 least the smallest is taken: a larger one answers no more rows a second, and its first row waits for its
 last. So a tiny model gets large batches, and one whose rows cost the same alone gets none.
 
