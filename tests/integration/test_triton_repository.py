@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ parameters { key: "execution_mode" value { string_value: "1" } }
 optimization { graph { level: -1 } }
 a_key_of_tomorrow { really: true }
 """
+# Runs when six have come, or the first has waited for 20 s.
+PREFERRED = """\
+platform: "onnxruntime_onnx"
+max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }
+dynamic_batching { preferred_batch_size: [ 6 ] max_queue_delay_microseconds: 20000000 }
+"""
 BROKEN = 'backend: "onnxruntime"\ninput [ { name: "x"\n'
 
 
@@ -43,6 +52,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_triton_model(models, "scale", SCALE_CONFIG, scale, labels_txt="one\ntwo\nthree\nfour\n")
     write_triton_model(models, "total", TOTAL, {1: onnx_models.total()})
     write_triton_model(models, "lookup", LOOKUP, {1: onnx_models.lookup(), 7: onnx_models.lookup(4)})
+    write_triton_model(models, "preferred", PREFERRED, {1: onnx_models.scale(2.0)})
     write_triton_model(models, "bare", None, {1: onnx_models.scale(5.0)})
     return models
 
@@ -81,6 +91,18 @@ def test_a_batched_model_answers_rows(client: httpx.Client) -> None:
     metadata = client.get("/v2/models/scale").json()
     assert metadata["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
     assert metadata["versions"] == ["2"]
+
+
+def test_callers_who_come_one_by_one_share_the_preferred_batch(client: httpx.Client) -> None:
+    def one(number: int) -> float:
+        time.sleep(0.03 * number)  # each by a message of its own
+        (output,) = ask(client, "preferred", "x", "FP32", [[number] * 4]).json()["outputs"]
+        return float(output["data"][0])
+
+    with ThreadPoolExecutor(6) as callers:
+        assert list(callers.map(one, range(6))) == [0, 2, 4, 6, 8, 10]
+    (found,) = client.get("/v2/models/preferred/stats").json()["model_stats"]
+    assert (found["inference_count"], found["execution_count"]) == (6, 1)
 
 
 def test_labels_name_the_classes(client: httpx.Client) -> None:

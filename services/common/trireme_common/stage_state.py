@@ -55,6 +55,8 @@ class ModelDescriptor:
     cache_scope: str = "tenant"
     config: str = ""
     """Triton's JSON of the model's configuration; of inference alone."""
+    at_once: bool = False
+    """Items are to be sent as they come, so that the scheduler sees them all; of inference alone."""
 
     @classmethod
     def of(
@@ -135,6 +137,7 @@ def _encode_descriptor(descriptor: ModelDescriptor, into: envelope_pb2.ModelDesc
     into.cache.ttl_seconds = descriptor.cache_ttl_seconds
     into.cache.scope = descriptor.cache_scope
     into.config = valid_text(descriptor.config)
+    into.at_once = descriptor.at_once
     for specs, field_ in ((descriptor.inputs, into.inputs), (descriptor.outputs, into.outputs)):
         for spec in specs:
             labels = map(valid_text, spec.labels)
@@ -185,4 +188,5 @@ def _decode_descriptor(message: envelope_pb2.ModelDescriptor) -> ModelDescriptor
         cache_ttl_seconds=message.cache.ttl_seconds,
         cache_scope=message.cache.scope,
         config=message.config,
+        at_once=message.at_once,
     )

@@ -21,7 +21,7 @@ from trireme_inference.devices import free_gpu_bytes
 from trireme_inference.isolation import Isolation, batch_run, died
 from trireme_inference.observer import Observer
 from trireme_inference.placement import devices_of, devices_of_groups
-from trireme_inference.scheduling import policy_notes, policy_of
+from trireme_inference.scheduling import policy_notes, policy_of, sees_all
 from trireme_inference.servable import InferenceServable
 from trireme_inference.signature import Signature, batches
 from trireme_inference.triton_model import config_json, in_file, labelled, reshaped
@@ -171,6 +171,7 @@ class Loader:
             outputs=signature.outputs,
             max_batch_size=spec.batching.max_batch_size if signature.batchable else 0,
             config=config_json(files, signature),
+            at_once=sees_all(spec.batching, queue),
         )
         return InferenceServable(
             descriptor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trireme_common.model_spec import Batching
+from trireme_common.triton.queue_policy import QueuePolicy
 from trireme_inference.adaptive_policy import AdaptivePolicy
 from trireme_inference.batch_costs import CostCurve
 from trireme_inference.batch_policy import BatchPolicy, Policy
@@ -28,6 +29,13 @@ def policy_of(
         costs,
         instances,
     )
+
+
+def sees_all(batching: Batching, queue: QueuePolicy) -> bool:
+    """Whether what waits must wait here and not at the callers: it waits for company by numbers that were
+    given, is ranked, or is timed out."""
+    waits = batching.max_queue_delay_ms or batching.preferred_batch_sizes or batching.latency_objective_ms
+    return bool(waits) or batching.priority_levels > 1 or queue.timeout_seconds is not None
 
 
 def policy_notes(batching: Batching) -> list[str]:

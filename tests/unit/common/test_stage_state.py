@@ -39,6 +39,8 @@ descriptors = st.builds(
     cache_enabled=st.booleans(),
     cache_ttl_seconds=uint32,
     cache_scope=texts,
+    config=texts,
+    at_once=st.booleans(),
 )
 versions = st.builds(ModelVersion, texts, texts, st.sampled_from(State), texts, st.none() | descriptors)
 states = st.builds(StageState, st.lists(versions, max_size=3).map(tuple), st.booleans(), texts)

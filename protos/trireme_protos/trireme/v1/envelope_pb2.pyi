@@ -120,7 +120,7 @@ class ModelVersion(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[_Union[ModelVersion.State, str]] = ..., reason: _Optional[str] = ..., descriptor: _Optional[_Union[ModelDescriptor, _Mapping]] = ...) -> None: ...
 
 class ModelDescriptor(_message.Message):
-    __slots__ = ("task", "platform", "inputs", "outputs", "max_batch_size", "labels", "has_preprocess", "has_postprocess", "digest", "limits", "cache", "config")
+    __slots__ = ("task", "platform", "inputs", "outputs", "max_batch_size", "labels", "has_preprocess", "has_postprocess", "digest", "limits", "cache", "config", "at_once")
     TASK_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,7 @@ class ModelDescriptor(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     task: str
     platform: str
     inputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
@@ -145,7 +146,8 @@ class ModelDescriptor(_message.Message):
     limits: Limits
     cache: CachePolicy
     config: str
-    def __init__(self, task: _Optional[str] = ..., platform: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., max_batch_size: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., has_preprocess: _Optional[bool] = ..., has_postprocess: _Optional[bool] = ..., digest: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., cache: _Optional[_Union[CachePolicy, _Mapping]] = ..., config: _Optional[str] = ...) -> None: ...
+    at_once: bool
+    def __init__(self, task: _Optional[str] = ..., platform: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., max_batch_size: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., has_preprocess: _Optional[bool] = ..., has_postprocess: _Optional[bool] = ..., digest: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., cache: _Optional[_Union[CachePolicy, _Mapping]] = ..., config: _Optional[str] = ..., at_once: _Optional[bool] = ...) -> None: ...
 
 class TensorSpec(_message.Message):
     __slots__ = ("name", "datatype", "shape", "labels")

@@ -14,6 +14,7 @@ from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.answer_times import EndpointPace
 from trireme_gateway.hop.calls import HopCall, Leg
+from trireme_gateway.hop.learning import Learning
 from trireme_gateway.hop.outlier import Outlier, OutlierPolicy
 from trireme_gateway.hop.ports import HopItem, Key
 
@@ -68,6 +69,9 @@ class Way(Protocol):
 class EndpointOwner(Protocol):
     """The stage's client, which knows the other endpoints."""
 
+    @property
+    def learning(self) -> Learning: ...
+
     def finished(self, legs: Sequence[Leg], now: float) -> None: ...
 
     def changed(self, endpoint: Endpoint) -> None: ...
@@ -88,6 +92,7 @@ class Endpoint:
         """What its work counts for where endpoints are compared."""
         self.leaving = False
         """Whether its address is no longer among the stage's."""
+        self.learning = owner.learning
         self.stream = connect(address, self)
         self.exchange = self.stream.exchange
         self._owner = owner

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
 from trireme_common.wire import LARGE_BYTES, with_payload
 from trireme_gateway.hop.calls import Arrivals, Leg
+from trireme_gateway.hop.learning import Learning
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopItem, HopObserver, Key
 from trireme_protos.trireme.v1 import envelope_pb2
@@ -39,6 +40,7 @@ class Exchange:
         self,
         stage: str,
         pending: Callable[[], Pending],
+        learning: Learning,
         observer: HopObserver,
         *,
         write: Callable[[], None],
@@ -49,9 +51,12 @@ class Exchange:
         """Items sent or waiting and not yet answered."""
         self.legs: dict[Leg, None] = {}
         """Legs that are not answered in full, oldest first."""
+        self.at_once: Collection[Key] = ()
+        """Versions of which the endpoint wants every item as it comes."""
         self._stage = stage
         self._new_pending = pending
         self._pending = pending()
+        self._learning = learning
         self._observer = observer
         self._write = write
         self._wake = wake
@@ -130,7 +135,8 @@ class Exchange:
             yield from notices
         keys, self._dirty = self._dirty, {}
         for key in keys:
-            while legs := self._pending.take(key):
+            gathers = key not in self.at_once and self._learning.gathers(key)
+            while legs := self._pending.take(key, gathers=gathers):
                 yield from self._envelopes(key, legs)
         if self._cancels:
             cancels, self._cancels = self._cancels, []
@@ -140,15 +146,22 @@ class Exchange:
         """Answers of the endpoint; those whose caller left, or was answered elsewhere, are passed over."""
         done: list[Leg] = []
         arrivals = Arrivals()
+        ran: dict[Key, list[int]] = {}
+        queue_us = 0
         for result in results:
             number = result.id
             leg = self._by_id.pop(number, None)
             if leg is not None:
                 item = leg.items[number - leg.first_id]
                 outcome = result.payload or _outcome(result)
-                self._take(leg, item, arrivals, outcome, result.queue_us, result.compute_us)
+                queue_us, compute_us = result.queue_us, result.compute_us
+                if compute_us:  # else it never ran
+                    ran.setdefault(leg.key, []).append(compute_us)
+                self._take(leg, item, arrivals, outcome, queue_us, compute_us)
                 if not leg.remaining:
                     done.append(leg)
+        for key, times in ran.items():
+            self._learning.ran(key, times, queue_us)
         self._conclude(done, arrivals, now)
 
     def _envelopes(self, key: Key, legs: list[Leg]) -> list[bytes]:

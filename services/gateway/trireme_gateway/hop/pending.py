@@ -2,7 +2,8 @@
 
 The rule is "natural" coalescing: a model version whose messages are all answered sends at once;
 while answers are outstanding, what arrives gathers, and the next answer (or a full message) lets it
-go together. Nothing waits for a timer, so an idle gateway adds no delay.
+go together. Nothing waits for a timer, so an idle gateway adds no delay. Whether a version gathers at all
+is the caller's to say (learning.py).
 """
 
 from __future__ import annotations
@@ -57,12 +58,13 @@ class Pending:
         """So many items of a leg that waits are to be sent no more."""
         self._lanes[leg.key].waiting_items -= items
 
-    def take(self, key: Key) -> list[Leg]:
+    def take(self, key: Key, *, gathers: bool = True) -> list[Leg]:
         """Legs that go into the next message of `key`; empty if none may be sent now."""
         lane = self._lanes.get(key)
         if lane is None or not lane.waiting:
             return []
-        if self._coalesce and lane.in_flight >= self._max_in_flight and lane.waiting_items < self._max_items:
+        held = self._coalesce and gathers and lane.in_flight >= self._max_in_flight
+        if held and lane.waiting_items < self._max_items:
             return []
         return self._fill(lane)
 

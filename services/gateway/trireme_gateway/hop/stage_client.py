@@ -88,7 +88,7 @@ class StageClient:
         self._policy = policy or UpstreamPolicy()
         self._observer = observer or NoObserver()
         self._discovery = Discovery(addresses, resolve)
-        self._learning = Learning(self._policy.outlier)
+        self.learning = Learning(self._policy.outlier)
         self._budget = RetryBudget(fraction=self._policy.retry_fraction)
         self._tokens = HedgeTokens(self._policy.hedge_fraction)
         self._pool = EndpointPool(self._make, self._turned)
@@ -96,7 +96,7 @@ class StageClient:
             stage, self._pool.choose, self._budget, self._tokens, self._observer, self._watch
         )
         self._warden = Warden(
-            stage, self._pool, self._policy.outlier, self._learning, self._observer, self._ejected
+            stage, self._pool, self._policy.outlier, self.learning, self._observer, self._ejected
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
@@ -149,7 +149,7 @@ class StageClient:
             self._spread(key, by_request(items), taker, now)
 
     def _spread(self, key: Key, parts: Sequence[Sequence[HopItem]], taker: Taker, now: float) -> None:
-        for endpoint, items in self._pool.spread(key, parts, now, self._learning.share(key)):
+        for endpoint, items in self._pool.spread(key, parts, now, self.learning.share(key)):
             call = HopCall(key, items, taker, self)
             self._budget.called(now, requests_of(items))
             self._tokens.called()
@@ -162,7 +162,7 @@ class StageClient:
 
     def _watch(self, call: HopCall, now: float) -> None:
         """A hedge follows if there is no answer."""
-        delay = self._learning.hedge_delay(call.key)
+        delay = self.learning.hedge_delay(call.key)
         # One that is given up at its deadline has waited as long as it could; timers may be a little early.
         soonest = min([item.request.deadline for item in call.items]) - now - _EARLY_SECONDS
         call.patience = min(delay, soonest)
@@ -204,17 +204,12 @@ class StageClient:
     def finished(self, legs: Sequence[Leg], now: float) -> None:
         """Legs that have all their answers; of each model version the longest wait is learnt."""
         first: dict[Key, float] = {}
-        several = len(self._pool) > 1
         for leg in legs:
             leg.call.legs.remove(leg)
             if leg.sound and leg.started < first.get(leg.key, now):
                 first[leg.key] = leg.started
-            if several and leg.items:
-                # A run of several items says its whole time of each of them.
-                seconds = max([item.compute_us for item in leg.items]) / 1e6 / len(leg.items)
-                self._learning.ran(leg.key, seconds)
         for key, started in first.items():
-            self._learning.answered(key, now - started)
+            self.learning.answered(key, now - started)
 
     def changed(self, endpoint: Endpoint) -> None:
         """An endpoint said what it can do, came, went, or is trusted again."""

@@ -24,6 +24,7 @@ from trireme_common.stage_state import StageState, decode_state
 from trireme_gateway.hop.backoff import Backoff
 from trireme_gateway.hop.calls import Leg
 from trireme_gateway.hop.exchange import Exchange
+from trireme_gateway.hop.learning import Learning
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopObserver, Key
 from trireme_protos.trireme.v1 import envelope_pb2
@@ -36,6 +37,10 @@ _CONNECT_SECONDS = 0.5
 
 class StreamListener(Protocol):
     """Who owns the stream."""
+
+    @property
+    def learning(self) -> Learning:
+        """What the stage's answers have taught."""
 
     def spoke(self, now: float) -> None:
         """The endpoint said something."""
@@ -84,7 +89,13 @@ class EndpointStream:
         self._ended: asyncio.Future[StreamEnd] | None = None
         self._scheduled = False
         self.exchange = Exchange(
-            stage, pending, observer, write=self._write, wake=self._wake, finished=listener.finished
+            stage,
+            pending,
+            listener.learning,
+            observer,
+            write=self._write,
+            wake=self._wake,
+            finished=listener.finished,
         )
 
     @property
@@ -188,9 +199,9 @@ class EndpointStream:
     def _set_state(self, state: StageState | None) -> None:
         self.state = state
         models = () if state is None else state.models
-        self._serving = frozenset(
-            (model.name, model.version) for model in models if model.descriptor is not None
-        )
+        described = {(model.name, model.version): model.descriptor for model in models if model.descriptor}
+        self._serving = frozenset(described)
+        self.exchange.at_once = frozenset(key for key, found in described.items() if found.at_once)
         self._listener.changed()
         self._wake()
 

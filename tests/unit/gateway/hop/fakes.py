@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from trireme_gateway.hop.calls import Carrier, HopCall, Leg
 from trireme_gateway.hop.exchange import Exchange
+from trireme_gateway.hop.learning import Learning
+from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopItem, HopRequest, Key, NoObserver
 from trireme_protos.trireme.v1 import envelope_pb2
@@ -99,11 +101,13 @@ class Wire:
             return Pending(max_in_flight=1, max_items=max_items, coalesce=coalesce)
 
         self.observer = MessageSizes()
+        self.learning = Learning(OutlierPolicy())
         self.finished: list[Leg] = []
         self.woken = 0
         self.exchange = Exchange(
             "inference",
             pending,
+            self.learning,
             self.observer,
             write=self._wake,
             wake=self._wake,

@@ -58,7 +58,13 @@ class Station:
         self.writable = True
         self.inbox: dict[int, bytes] = {}
         self.exchange = Exchange(
-            stage, pending, NoObserver(), write=self.write, wake=self.wake, finished=listener.finished
+            stage,
+            pending,
+            listener.learning,
+            NoObserver(),
+            write=self.write,
+            wake=self.wake,
+            finished=listener.finished,
         )
         self._listener = listener
 

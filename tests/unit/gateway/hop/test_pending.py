@@ -56,6 +56,17 @@ def test_a_full_message_leaves_although_answers_are_outstanding() -> None:
     assert pending.take(KEY) == legs
 
 
+def test_what_does_not_gather_leaves_at_once() -> None:
+    pending = Pending(max_in_flight=1, max_items=8)
+    pending.add(make())
+    pending.take(KEY)
+    legs = [make(), make()]
+    for leg in legs:
+        pending.add(leg)
+    assert pending.take(KEY) == []
+    assert pending.take(KEY, gathers=False) == legs
+
+
 def test_keys_do_not_hold_each_other_back() -> None:
     pending = Pending(max_in_flight=1, max_items=8)
     pending.add(make())

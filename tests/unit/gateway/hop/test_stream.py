@@ -20,6 +20,8 @@ from trireme_common.payloads import MAX_PAYLOAD_BYTES
 from trireme_common.stage_state import StageState, State
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_gateway.hop.calls import HopCall, Leg
+from trireme_gateway.hop.learning import Learning
+from trireme_gateway.hop.outlier import OutlierPolicy
 from trireme_gateway.hop.pending import Pending
 from trireme_gateway.hop.ports import HopItem, Key, Taker
 from trireme_gateway.hop.repeats import StreamBrokenError
@@ -39,6 +41,7 @@ class OneStream:
     def __init__(self, address: str, pending: Callable[[], Pending], on_change: Callable[[], None]) -> None:
         self.changed = on_change
         self.observer = MessageSizes()
+        self.learning = Learning(OutlierPolicy())
         self.stream = EndpointStream("inference", address, METHOD, pending, self.observer, self)
         self.serves = self.stream.serves
 

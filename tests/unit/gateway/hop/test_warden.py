@@ -23,6 +23,8 @@ POLICY = OutlierPolicy()
 class Owner:
     """Owner of endpoints that does nothing."""
 
+    learning = Learning(POLICY)
+
     def finished(self, legs: Sequence[Leg], now: float) -> None: ...
 
     def changed(self, endpoint: Endpoint) -> None: ...
