@@ -12,7 +12,7 @@ from trireme_common.tensors import Array
 from trireme_inference.backend import Backend, RunError
 from trireme_inference.signature import Signature
 
-CPU_BUDGET_SECONDS = 0.12
+CPU_BUDGET_SECONDS = 0.5
 GPU_BUDGET_SECONDS = 1.0
 _FIRST_RUNS = 3
 _MORE_PASSES = 5
