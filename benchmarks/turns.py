@@ -28,7 +28,7 @@ from benchmarks.command import end_by_sigterm, progress
 from benchmarks.driver import BUSIEST, prepare
 from benchmarks.figures import Sample
 from benchmarks.load.closed_loop import WrongAnswerError
-from benchmarks.machine import this_machine
+from benchmarks.machine import Machine, this_machine
 from benchmarks.servers import SINGLE_FILE, TRIREME, RunningServer, ServerError
 from benchmarks.window import Window, measure
 from benchmarks.workloads import WORKLOADS
@@ -39,6 +39,7 @@ BESIDE = "beside"
 _ORDER = 5
 _WARM_UP_SECONDS = 0.2
 _PAYLOADS = 2048
+_WIDTH = 120
 _PARTS = (
     "", "protos", "cli", "client", "services/common", "services/gateway", "services/preprocess",
     "services/inference", "services/postprocess",
@@ -57,13 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 0
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table(samples))
-    for line in machine.lines():
-        console.print(line, style="dim")
-    if given.json is not None:
-        content = {name: [asdict(sample) for sample in taken] for name, taken in samples.items()}
-        given.json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    content = {name: [asdict(sample) for sample in taken] for name, taken in samples.items()}
+    leave([table(samples)], _WIDTH, machine, content, given.json)
     return 0
 
 
@@ -80,7 +76,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=BUSIEST)
     parser.add_argument("--rounds", type=int, default=15, help="each visits every server (default 15)")
     parser.add_argument("--seconds", type=float, default=0.8, help="of every turn (default 0.8)")
-    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="its trireme takes part too")
+    parser.add_argument("--beside", type=checkout, metavar="CHECKOUT", help="its trireme takes part too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
     given = parser.parse_args(arguments)
     given.workload = workloads[given.workload]
@@ -88,9 +84,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(given.workload.servers)}")
     if given.rounds < 4 or given.seconds <= 0 or given.connections < 1:
         parser.error("--rounds must be 4 at least, --seconds and --connections positive")
-    if given.beside is not None and not (given.beside / "services" / "gateway").is_dir():
-        parser.error(f"--beside: {given.beside} is no checkout")
     return given
+
+
+def checkout(path: str) -> Path:
+    """The option `--beside`, for argparse. Raises ArgumentTypeError where no source of ours is there."""
+    if not (Path(path) / "services" / "gateway").is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is no checkout")
+    return Path(path).resolve()
 
 
 def _run(given: argparse.Namespace) -> dict[str, list[Sample]]:
@@ -109,7 +110,7 @@ def _run(given: argparse.Namespace) -> dict[str, list[Sample]]:
         for name in names:
             tell(f"starting {name}")
             kind = TRIREME if name == BESIDE else name
-            environment = os.environ if name != BESIDE else _of_checkout(given.beside.resolve())
+            environment = os.environ if name != BESIDE else of_checkout(given.beside)
             server = prepared.servers[kind][0].running(environment, home / f"{name}.log")
             running[name] = stack.enter_context(server)
             check_answers(running[name].port, prepared.exchanges[kind])
@@ -123,7 +124,8 @@ def _run(given: argparse.Namespace) -> dict[str, list[Sample]]:
     return samples
 
 
-def _of_checkout(root: Path) -> Mapping[str, str]:
+def of_checkout(root: Path) -> dict[str, str]:
+    """This environment, in which servers are those of the checkout at `root`."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(str(root / part) for part in _PARTS)}
 
 
@@ -149,6 +151,16 @@ def middle(values: Sequence[float]) -> str:
     """The median, with the quartiles."""
     low, centre, high = quantiles(values, n=4, method="inclusive")
     return f"{centre:.2f} ({low:.2f}-{high:.2f})"
+
+
+def leave(tables: Sequence[Table], width: int, machine: Machine, content: object, json: Path | None) -> None:
+    """Prints tables and machine, `width` columns wide where there is no terminal; `json` takes `content`."""
+    console = Console(width=None if sys.stdout.isatty() else width)
+    console.print(*tables, sep="\n")
+    for line in machine.lines():
+        console.print(line, style="dim")
+    if json is not None:
+        json.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
 def _speed(sample: Sample) -> float:

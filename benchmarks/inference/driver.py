@@ -5,41 +5,20 @@ A B A B: a round visits the anchor and every server once, so that a ratio's side
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
-from benchmarks.figures import Sample, cores
+from benchmarks.figures import cores
+from benchmarks.inference.asking import BUSIEST, FAILURES, Tell, ask, best_setting, running, trials
 from benchmarks.inference.models import BenchModel, Prepared, prepare
 from benchmarks.inference.raw import BATCHES, RawSetting, measure_raw, raw_settings, write_items
 from benchmarks.inference.results import RAW, THRIFTY, ModelResult, Served
-from benchmarks.inference.servers import Server, Started, servers
-from benchmarks.load.closed_loop import WrongAnswerError
-from benchmarks.peers.catalog import ROOT, Setting
-from benchmarks.peers.environments import PeerMissingError
-from benchmarks.peers.running import launched
-from benchmarks.servers import ServerError
-from trireme_cli.loadtest.http import ProtocolError
+from benchmarks.inference.servers import Server, servers
+from benchmarks.peers.catalog import Setting
+from benchmarks.window import Window
 
-BUSIEST = 64
 OPEN_SHARES = (0.5, 0.8)
-_PATIENCE_SECONDS = 90.0
-_FAILURES = (
-    ServerError,
-    PeerMissingError,
-    WrongAnswerError,
-    ProtocolError,
-    OSError,
-    subprocess.SubprocessError,
-)
-
-Tell = Callable[[str], None]
-"""Called with what is about to be measured, once a measurement."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +43,20 @@ class Pace:
         """Measurements of one server in a round."""
         return len(self.levels) + len(self.shares)
 
+    @property
+    def window(self) -> Window:
+        """Of every measurement of the rounds."""
+        return Window(self.warm_up_seconds, self.seconds)
+
+    @property
+    def trial(self) -> Window:
+        """Of a setting that is tried."""
+        return Window(self.warm_up_seconds, self.trial_seconds)
+
 
 def level_of(share: float) -> str:
     """Name of an open loop's level."""
     return f"open {share:.0%}"
-
-
-def best_setting(tried: Mapping[str, Sample]) -> str:
-    """The setting with most answers a second; of settings within 2% the one that took least CPU time.
-
-    Raises ValueError where none was tried.
-    """
-    most = max(sample.requests_per_second for sample in tried.values())
-    fast = [name for name, sample in tried.items() if sample.requests_per_second >= 0.98 * most]
-    return min(fast, key=lambda name: tried[name].cpu_us)
 
 
 class Driver:
@@ -107,7 +86,6 @@ class Driver:
         self._guard(result.raw, self._choose_raw, prepared, items, result, anchors)
         chosen: dict[str, Setting] = {}
         for name in names:
-            every[name].questions.write(home / f"{name}.json")
             self._guard(result.servers[name], self._choose, home, every[name], result.servers[name], chosen)
         for number in range(1, self._pace.rounds + 1):
             title = f"{model.name}, round {number}"
@@ -142,12 +120,8 @@ class Driver:
         if server.like in chosen:
             every = {str(chosen[server.like]): chosen[server.like]}
         if len(every) > 1:
-            for name, setting in every.items():
-                self._tell(f"{home.name}: {server.name}, trying {name}")
-                with self._running(home, server, setting) as (pid, port):
-                    served.tried[name] = self._measure(
-                        home, server, pid, port, BUSIEST, seconds=self._pace.trial_seconds
-                    )
+            for name, sample in trials(server, every, home, self._pace.trial, self._tell):
+                served.tried[name] = sample
         if server.measured is not None:
             served.setting = str(server.measured)
         else:
@@ -155,60 +129,20 @@ class Driver:
         chosen[server.name] = every[served.setting]
 
     def _round(self, home: Path, server: Server, setting: Setting, served: Served, title: str) -> None:
-        with self._running(home, server, setting) as (pid, port):
+        with running(server, setting, home) as up:
             for callers in self._pace.levels:
                 self._tell(f"{title}, {server.name}, {callers} at a time")
-                served.add(str(callers), self._measure(home, server, pid, port, callers))
+                served.add(str(callers), ask(up, self._pace.window, callers).sample)
             capacity = served.samples[str(BUSIEST)][-1].requests_per_second
             for share in self._pace.shares:
                 level, rate = level_of(share), share * capacity
                 self._tell(f"{title}, {server.name}, {rate:,.0f} a second")
                 served.rates.setdefault(level, []).append(rate)
-                served.add(level, self._measure(home, server, pid, port, BUSIEST, rate=rate))
-
-    @contextmanager
-    def _running(self, home: Path, server: Server, setting: Setting) -> Iterator[tuple[int, int]]:
-        started: Started = server.start(setting)
-        with launched(started.launch, home / f"{server.name}.log") as pid:
-            yield pid, started.port
-
-    def _measure(
-        self,
-        home: Path,
-        server: Server,
-        pid: int,
-        port: int,
-        callers: int,
-        *,
-        seconds: float | None = None,
-        rate: float | None = None,
-    ) -> Sample:
-        seconds = seconds or self._pace.seconds
-        options = {
-            "port": port,
-            "root": pid,
-            "callers": callers,
-            "warm-up": self._pace.warm_up_seconds,
-            "seconds": seconds,
-            **({} if rate is None else {"rate": rate}),
-        }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        finished = subprocess.run(
-            [sys.executable, "-m", "benchmarks.load.tensors", str(home / f"{server.name}.json"), *arguments],
-            stdout=subprocess.PIPE,
-            check=False,
-            cwd=ROOT,
-            timeout=self._pace.warm_up_seconds + seconds + 2 * _PATIENCE_SECONDS,
-        )
-        answer = orjson.loads(finished.stdout or b"{}")
-        if finished.returncode != 0:
-            reason = answer.get("error", f"the load generator ended with {finished.returncode}")
-            raise ServerError(f"{callers} at a time{', open loop' if rate else ''}: {reason}")
-        return Sample(**answer)
+                served.add(level, ask(up, self._pace.window, rate=rate).sample)
 
     def _guard(self, served: Served, step: Callable[..., None], *arguments: object) -> None:
         """Runs a step of one server; what goes wrong there fails that server and no other."""
         try:
             step(*arguments)
-        except _FAILURES as error:
+        except FAILURES as error:
             served.fail(f"{type(error).__name__}: {error}")

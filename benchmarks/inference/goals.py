@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.figures import Spread
-from benchmarks.inference.driver import BUSIEST, OPEN_SHARES, level_of
+from benchmarks.inference.asking import BUSIEST
+from benchmarks.inference.driver import OPEN_SHARES, level_of
 from benchmarks.inference.models import IMAGE, TEXT
 from benchmarks.inference.results import ModelResult
 from benchmarks.inference.servers import OURS, PLATFORM, STREAM

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.figures import Sample
-from benchmarks.inference.driver import BUSIEST
+from benchmarks.inference.asking import BUSIEST
 from benchmarks.inference.goals import lines
 from benchmarks.inference.results import InferenceResults, ModelResult, Served
 from benchmarks.readme import ReadmeError

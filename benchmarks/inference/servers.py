@@ -31,7 +31,8 @@ from benchmarks.peers.running import Launch
 STREAM, INFER, PLATFORM = "trireme-stream", "trireme-infer", "trireme"
 OURS = (STREAM, INFER, PLATFORM)
 """Our inference service by its stream and by ModelInfer, and the whole platform over HTTP."""
-NAMES = (*OURS, SINGLE_FILE, *(peer.name for peer in PEERS if peer.name != SINGLE_FILE))
+OTHERS = (SINGLE_FILE, *(peer.name for peer in PEERS if peer.name != SINGLE_FILE))
+NAMES = (*OURS, *OTHERS)
 
 
 @dataclass(frozen=True)

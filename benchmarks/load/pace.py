@@ -20,7 +20,7 @@ from benchmarks.load.process_tree import read_cpu
 from benchmarks.load.questions import Checker, Questions
 from trireme_cli.loadtest.http import ProtocolError
 
-_SEED = 23
+SEED = 23
 _LAST_ANSWERS_SECONDS = 60.0
 _LEAD_SHARE = 0.25
 _PATIENCE_SECONDS, _LOOK_SECONDS = 10.0, 0.05
@@ -28,13 +28,17 @@ _PATIENCE_SECONDS, _LOOK_SECONDS = 10.0, 0.05
 
 @dataclass(frozen=True)
 class Order:
-    """What to measure. `rate` is in requests a second; without one, `callers` each ask in turn."""
+    """What to measure. `rate` is in requests a second; without one, `callers` each ask in turn.
+
+    `seed` draws the arrivals of an open loop: one seed and one rate are the same arrivals.
+    """
 
     root: int
     callers: int
     warm_up_seconds: float
     seconds: float
     rate: float | None = None
+    seed: int = SEED
 
 
 class Load:
@@ -46,18 +50,24 @@ class Load:
         self._checker = Checker(questions)
         self._numbers = cycle(range(len(questions.requests)))
         self._latencies: list[float] = []
+        self._taken: list[float] = []
         self._answers = 0
         self._ending = False
 
     async def run(self, order: Order) -> Sample:
         """Raises WrongAnswerError, ProtocolError, ProcessesChangedError: the measurement is then void."""
         if order.rate is not None:
-            await self._open(order.rate, order.warm_up_seconds)
+            await self._open(order.rate, order.warm_up_seconds, order.seed)
             with self._window(order) as window:
-                await self._open(order.rate, order.seconds)
+                await self._open(order.rate, order.seconds, order.seed)
             return window.sample(window.programs)
         await self._closed(order.callers, order.warm_up_seconds)
         return await self._measured(order)
+
+    @property
+    def latencies_ms(self) -> list[float]:
+        """Of the window that was measured, in order of size."""
+        return [round(1000 * seconds, 3) for seconds in sorted(self._taken)]
 
     async def _measured(self, order: Order) -> Sample:
         """CPU time counts from an idle server to an idle server, over all answers: a large batch that is
@@ -97,7 +107,7 @@ class Load:
         self._latencies = window.latencies
         yield window
         window.close()
-        self._latencies = []
+        self._taken, self._latencies = window.latencies, []
 
     async def _one(self, began: float) -> None:
         number = next(self._numbers)
@@ -106,8 +116,8 @@ class Load:
         self._answers += 1
         self._checker.check(number, body)
 
-    async def _open(self, rate: float, seconds: float) -> None:
-        draw, began = random.Random(_SEED), time.perf_counter()
+    async def _open(self, rate: float, seconds: float, seed: int) -> None:
+        draw, began = random.Random(seed), time.perf_counter()
         async with asyncio.timeout(seconds + _LAST_ANSWERS_SECONDS), asyncio.TaskGroup() as group:
             at = draw.expovariate(rate)
             while at < seconds:

@@ -15,7 +15,7 @@ import uvloop
 
 from benchmarks.load.closed_loop import WrongAnswerError
 from benchmarks.load.doors import open_door
-from benchmarks.load.pace import Load, Order
+from benchmarks.load.pace import SEED, Load, Order
 from benchmarks.load.process_tree import ProcessesChangedError
 from benchmarks.load.questions import Questions
 from trireme_cli.loadtest.http import ProtocolError
@@ -30,15 +30,16 @@ def main() -> int:
     parser.add_argument("--root", type=int, required=True, help="process whose tree's CPU time is read")
     parser.add_argument("--callers", type=int, required=True, help="connections, or calls under way")
     parser.add_argument("--rate", type=float, help="requests a second of an open loop")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of an open loop's arrivals (default {SEED})")
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds")
     parser.add_argument("--seconds", type=float, default=2.0)
     given = parser.parse_args()
-    order = Order(given.root, given.callers, given.warm_up, given.seconds, given.rate)
+    order = Order(given.root, given.callers, given.warm_up, given.seconds, given.rate, given.seed)
     questions = Questions.read(given.questions)
     gc.freeze()
     answer: dict[str, Any]
     try:
-        answer = asdict(uvloop.run(_measure(given.port, order, questions)))
+        answer = uvloop.run(_measure(given.port, order, questions))
     except* _FAILURES as group:
         error = _first(group)
         answer = {"error": f"{type(error).__name__}: {error}"}
@@ -46,11 +47,14 @@ def main() -> int:
     return 1 if "error" in answer else 0
 
 
-async def _measure(port: int, order: Order, questions: Questions) -> Any:
+async def _measure(port: int, order: Order, questions: Questions) -> dict[str, Any]:
+    """The sample and all latencies of its window."""
     async with open_door(questions.door, port, order.callers, questions.model) as way:
         # A server takes one waiting connection a turn of its loop, and its turns are long under load.
         await asyncio.sleep(0.1)
-        return await Load(way, questions).run(order)
+        load = Load(way, questions)
+        sample = await load.run(order)
+        return {"sample": asdict(sample), "latencies_ms": load.latencies_ms}
 
 
 def _first(error: BaseException) -> BaseException:

@@ -8,7 +8,6 @@ import pytest
 
 from benchmarks.figures import Sample
 from benchmarks.inference import report
-from benchmarks.inference.driver import best_setting
 from benchmarks.inference.goals import lines
 from benchmarks.inference.options import DEFAULT_MODELS, read_options
 from benchmarks.inference.raw import raw_settings
@@ -47,19 +46,6 @@ def model(kind: str = "text", alone_us: float = 5000) -> ModelResult:
 
 def results(*models: ModelResult) -> InferenceResults:
     return InferenceResults("a command", MACHINE, 2, 1.0, {"mosec": "0.9.8"}, list(models))
-
-
-def test_the_best_setting_is_the_fastest() -> None:
-    assert best_setting({"slow": sample(90, 10), "fast": sample(100, 30)}) == "fast"
-
-
-def test_of_settings_as_fast_the_one_that_takes_less_cpu_is_best() -> None:
-    assert best_setting({"a": sample(100, 30), "b": sample(99, 20), "c": sample(97, 10)}) == "b"
-
-
-def test_nothing_tried_has_no_best() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        best_setting({})
 
 
 @pytest.mark.parametrize(("number", "settings"), [(1, 6), (2, 30)])
