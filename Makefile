@@ -60,6 +60,7 @@ lint: $(VENV)/test.stamp ## Style, layering, and whether generated files are fre
 	@$(BIN)/python scripts/generate_protos.py --check
 	@$(BIN)/python scripts/generate_steps_doc.py --check
 	@$(BIN)/python scripts/generate_settings_doc.py --check
+	@$(BIN)/python scripts/generate_model_doc.py --check
 	@$(BIN)/python scripts/generate_metrics_doc.py --check
 	@$(BIN)/python scripts/generate_chart_docs.py --check
 
@@ -77,6 +78,7 @@ generate: $(VENV)/test.stamp ## Writes generated code and documents afresh
 	@$(BIN)/python scripts/generate_protos.py
 	@$(BIN)/python scripts/generate_steps_doc.py
 	@$(BIN)/python scripts/generate_settings_doc.py
+	@$(BIN)/python scripts/generate_model_doc.py
 	@$(BIN)/python scripts/generate_metrics_doc.py
 	@$(BIN)/python scripts/generate_chart_docs.py
 
