@@ -14,7 +14,8 @@ from tests.support.file_site import FileSite, index_of
 from tests.support.web_server import Answer, WebServer
 from trireme_common.errors import SettingsError
 from trireme_common.remote.failure import Kind, SourceError
-from trireme_common.remote.open_source import build_mirror
+from trireme_common.remote.http_index import write_index
+from trireme_common.remote.open_source import build_mirror, open_source
 
 
 def test_an_unreachable_source_is_an_error_that_leaves_the_cache(site: Site) -> None:
@@ -154,17 +155,67 @@ def test_only_the_models_that_are_named_arrive(files: FileSite, site: Site) -> N
         site.run(files.url, models_source_models="beta, gamma")
 
 
-def test_a_directory_is_a_source_too_and_its_links_are_not_followed(tmp_path: Path, site: Site) -> None:
-    share = tmp_path / "share"
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    """The repository in a directory."""
     for path, body in repository().items():
-        (share / path).parent.mkdir(parents=True, exist_ok=True)
-        (share / path).write_bytes(body)
-    (share / "alpha/1/link").symlink_to("/etc/passwd")
+        (tmp_path / "share" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "share" / path).write_bytes(body)
+    return tmp_path / "share"
 
-    site.run(f"file://{share}")
 
+@pytest.mark.parametrize("target", ["/etc/passwd", "../2/model.onnx", "nowhere", "/etc"])
+def test_a_version_with_a_link_fails_alone(target: str, share: Path, site: Site) -> None:
+    (share / "alpha/1/link").symlink_to(target)
+
+    passed = site.run(f"file://{share}")
+
+    assert passed.failed["alpha/1"].kind is Kind.REFUSED
+    assert "alpha/1/link is a symbolic link" in passed.failed["alpha/1"].detail
+    assert site.versions() == {"alpha": [2], "beta": [1]}
+
+
+def test_a_model_whose_shared_file_is_a_link_fails_alone(share: Path, site: Site) -> None:
+    (share / "alpha/golden.json").symlink_to("model.yaml")
+
+    assert "alpha/golden.json is a symbolic link" in site.run(f"file://{share}").failed["alpha"].detail
+    assert site.versions() == {"beta": [1]}
+
+
+@pytest.mark.parametrize("place", ["gamma", "alpha/3", "beta/2"])
+def test_a_directory_that_is_a_link_refuses_the_listing(place: str, share: Path, site: Site) -> None:
+    (share / place).symlink_to(share / "alpha")
+
+    with pytest.raises(SourceError, match=f"{place} is a symbolic link") as refused:
+        site.run(f"file://{share}")
+    assert refused.value.kind is Kind.REFUSED
+
+
+def test_links_that_are_no_part_of_a_model_are_passed_over(share: Path, site: Site) -> None:
+    for place in ("alpha/latest", "_old", ".hidden", "notes.txt", "alpha/.hidden", "alpha/1/.hidden"):
+        target = "README.md" if place == "notes.txt" else "alpha/2"
+        (share / place).symlink_to(share / target)
+
+    assert not site.run(f"file://{share}").failed
     assert site.versions() == {"alpha": [1, 2], "beta": [1]}
-    assert not (site.directory / "alpha/1/link").exists()
+
+
+def test_an_index_of_a_repository_with_a_link_is_not_written(share: Path) -> None:
+    (share / "alpha/1/link").symlink_to("model.onnx")
+
+    with pytest.raises(SourceError, match="alpha/1/link is a symbolic link"):
+        write_index(share)
+    assert not (share / "repository.json").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[bad", "s3://", "oci://Registry", "ftp://x/y", "https://user@example.invalid/"]
+)
+def test_a_url_that_is_none_is_told_by_the_name_that_it_was_given_under(url: str, site: Site) -> None:
+    for said_by in ("--source", "TRIREME_MODELS_SOURCE"):
+        with pytest.raises(SettingsError) as refused:
+            open_source(site.settings(url), said_by)
+        assert refused.value.detail.startswith(f"{said_by}: ")
 
 
 def test_a_redirect_to_a_file_is_refused(site: Site) -> None:

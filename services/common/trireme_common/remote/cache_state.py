@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from trireme_common.remote.plan import Installed, InstalledFile, VersionKey
+
+Place = Annotated[str, Field(pattern=r"^[^/]+/[0-9]{1,18}$")]
+"""`<model>/<version>`."""
 
 
 class FileRecord(BaseModel):
@@ -20,12 +24,12 @@ class FileRecord(BaseModel):
 
 
 class CacheState(BaseModel):
-    """Records by relative path, and when versions (`<model>/<version>`) were last needed, in Unix seconds."""
+    """Records by relative path, and when versions were last needed, in Unix seconds."""
 
     filled: bool = False
     """Whether some pass has come to its end and left something to serve."""
     files: dict[str, FileRecord] = {}
-    used: dict[str, float] = {}
+    used: dict[Place, float] = {}
 
     def installed(self, directory: Path) -> Installed:
         """The records whose files stand in `directory` as they were put there."""

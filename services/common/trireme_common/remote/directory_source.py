@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
+from trireme_common.remote.catalog import version_of
 from trireme_common.remote.failure import Kind, SourceError
 from trireme_common.remote.source import Content, RemoteFile
 
@@ -13,7 +14,12 @@ _BLOCK = 1024 * 1024
 
 
 class DirectorySource:
-    """`file:///path`. Symbolic links are not followed; hidden files and directories are passed over."""
+    """`file:///path`. Hidden files and directories are passed over.
+
+    Symbolic links are refused, as they may lead anywhere: a file that is one cannot be opened, so that its
+    version fails; a model or version whose directory is one refuses the listing. Other linked directories,
+    such as `latest`, are no versions and are passed over.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.name = f"file://{directory}"
@@ -26,6 +32,7 @@ class DirectorySource:
 
     def open(self, file: RemoteFile, offset: int) -> Content:
         path = self._directory / file.path
+        check_no_link(path, file.path)
         try:
             if _identity(path.lstat()) != file.identity:
                 raise SourceError(Kind.CHANGED, f"{file.path}: changed since it was listed")
@@ -36,13 +43,32 @@ class DirectorySource:
     def _walk(self) -> Iterator[RemoteFile]:
         for folder, folders, names in os.walk(self._directory, onerror=_raise):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                path = Path(folder, name)
-                if not name.startswith(".") and path.is_file() and not path.is_symlink():
-                    stat = path.stat()
-                    yield RemoteFile(
-                        path.relative_to(self._directory).as_posix(), stat.st_size, _identity(stat)
-                    )
+            linked = [name for name in folders if Path(folder, name).is_symlink()]
+            for path in (Path(folder, name) for name in (*names, *linked) if not name.startswith(".")):
+                if path.is_symlink() and self._is_passed_over(path):
+                    continue
+                if path.is_symlink() or path.is_file():
+                    stat = path.lstat()
+                    yield RemoteFile(self._relative(path), stat.st_size, _identity(stat))
+
+    def _is_passed_over(self, path: Path) -> bool:
+        """Whether a link stands where no model, version or file of one does. Raises SourceError for one in
+        place of a model's or a version's directory."""
+        parts = path.relative_to(self._directory).parts
+        in_version = version_of("/".join((*parts, ""))) is not None
+        is_model = len(parts) == 1 and path.is_dir() and not parts[0].startswith("_")
+        if is_model or (in_version and len(parts) == 2):
+            check_no_link(path, self._relative(path))
+        return len(parts) == 1 or (path.is_dir() and not in_version)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._directory).as_posix()
+
+
+def check_no_link(path: Path, name: str) -> None:
+    """Raises SourceError(REFUSED) where `path`, called `name`, is a symbolic link."""
+    if path.is_symlink():
+        raise SourceError(Kind.REFUSED, f"{name} is a symbolic link; put the file or directory itself there")
 
 
 def _identity(stat: os.stat_result) -> str:

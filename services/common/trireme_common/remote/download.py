@@ -26,7 +26,8 @@ _SLOW_BYTES_PER_SECOND = 1024
 
 
 class Downloader:
-    """Fetches files, each with several attempts that continue one another.
+    """Fetches files, each with several attempts that continue one another; six that bring it no further than
+    any before are its end.
 
     `stop` ends a download between two blocks. A source that gives less than 1 KiB/s over a minute is
     given up. Pauses between attempts double from a quarter second to ten, with full jitter.
@@ -78,14 +79,17 @@ class Downloader:
         self.fetch(file, target)
 
     def _fill(self, file: RemoteFile, target: Path) -> None:
-        fruitless = 0
+        # From a source that cannot continue, a later attempt may bring less than one before it did.
+        fruitless, furthest = 0, _size(target, file)
         while (have := _size(target, file)) < file.size or not target.exists():
             try:
                 self._attempt(file, target, have)
             except SourceError as error:
                 if not error.transient:
                     raise
-                fruitless = 0 if _size(target, file) - have >= _FRUITFUL_BYTES else fruitless + 1
+                gained = _size(target, file) - furthest
+                fruitless = 0 if gained >= _FRUITFUL_BYTES else fruitless + 1
+                furthest += max(gained, 0)
                 if fruitless >= _ATTEMPTS:
                     raise
                 pause = min(_FIRST_PAUSE_SECONDS * 2**fruitless, _LAST_PAUSE_SECONDS)

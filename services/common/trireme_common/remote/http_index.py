@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trireme_common.remote.directory_source import DirectorySource
+from trireme_common.remote.directory_source import DirectorySource, check_no_link
 from trireme_common.remote.failure import Kind, SourceError
 from trireme_common.remote.source import RemoteFile
 from trireme_common.repository import sha256
@@ -45,8 +45,11 @@ def read_index(body: bytes) -> tuple[RemoteFile, ...]:
 
 
 def write_index(directory: Path) -> int:
-    """Writes `repository.json` of a repository on disk, in one step; the number of files it lists."""
+    """Writes `repository.json` of a repository on disk, in one step; the number of files it lists. Raises
+    SourceError, also where one is a symbolic link."""
     listed = DirectorySource(directory).list_files()
+    for file in listed:
+        check_no_link(directory / file.path, file.path)
     entries = [
         IndexEntry(path=file.path, size=file.size, sha256=sha256(directory / file.path))
         for file in listed

@@ -47,7 +47,7 @@ class ObjectStoreSource:
         try:
             self._store = from_url(url, client_options=options, retry_config=retry)
         except (BaseError, ValueError) as error:
-            raise SettingsError(f"TRIREME_MODELS_SOURCE: {_told(error)}") from error
+            raise SettingsError(_told(error)) from error
 
     def list_files(self) -> Sequence[RemoteFile]:
         files: list[RemoteFile] = []

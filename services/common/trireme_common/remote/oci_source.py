@@ -43,7 +43,7 @@ class OciSource:
     def __init__(self, url: str, client: HttpClient, credentials: Credentials) -> None:
         parts = _REFERENCE.fullmatch(url)
         if parts is None:
-            raise SettingsError("TRIREME_MODELS_SOURCE: write oci://registry/name:tag or ...@sha256:<digest>")
+            raise SettingsError("write oci://registry/name:tag or ...@sha256:<digest>")
         self.name = url
         self._reference = parts["tag"] or parts["digest"]
         self._base = f"{'http' if parts['plain'] else 'https'}://{parts['host']}/v2/{parts['name']}"

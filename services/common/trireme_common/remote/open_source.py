@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from trireme_common.errors import SettingsError
+from trireme_common.orders_file import OrdersFile
 from trireme_common.remote.cache import Cache
 from trireme_common.remote.catalog import Limits
 from trireme_common.remote.credentials import Credentials, docker_credentials
@@ -28,16 +29,25 @@ _FORMS = "s3://, gs://, az://, https://, http://, oci://, oci+http:// or file://
 
 def open_source(settings: ModelsSettings, said_by: str = _VARIABLE) -> Source:
     """The source that the settings name. Raises SettingsError, which says by what the URL was given
-    (`said_by`) and never quotes it."""
-    url = settings.models_source or ""
-    parts = urlsplit(url)
+    (`said_by`) and never quotes its credentials."""
+    try:
+        return _open(settings, settings.models_source or "")
+    except SettingsError as error:
+        raise SettingsError(f"{said_by}: {error.detail}") from error
+
+
+def _open(settings: ModelsSettings, url: str) -> Source:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # brackets that hold no address
+        raise SettingsError(f"not a URL that begins with {_FORMS}") from error
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise SettingsError(
-            f"{said_by}: a URL without user, query or fragment; credentials go into "
+            "a URL without user, query or fragment; credentials go into "
             f"{_VARIABLE}_USERNAME and {_VARIABLE}_PASSWORD, or into the platform's own variables"
         )
     if parts.scheme in ("http", "oci+http") and not settings.models_source_allow_http:
-        raise SettingsError(f"{said_by}: not encrypted; say {_VARIABLE}_ALLOW_HTTP=true if that is meant")
+        raise SettingsError(f"not encrypted; say {_VARIABLE}_ALLOW_HTTP=true if that is meant")
     if parts.scheme in _OBJECT_STORES:
         return ObjectStoreSource(
             url,
@@ -49,7 +59,7 @@ def open_source(settings: ModelsSettings, said_by: str = _VARIABLE) -> Source:
         return DirectorySource(Path(unquote(parts.path)))
     source = _over_http(url, parts.scheme, parts.netloc, settings)
     if source is None:
-        raise SettingsError(f"{said_by}: not a URL that begins with {_FORMS}")
+        raise SettingsError(f"not a URL that begins with {_FORMS}")
     return source
 
 
@@ -82,4 +92,6 @@ def build_mirror(
         spare_versions=settings.models_source_spare_versions,
         concurrency=settings.models_source_concurrency,
     )
-    return Mirror(open_source(settings, said_by), cache, options, telemetry, stop), cache
+    orders = OrdersFile(settings.state_dir or settings.models_dir)
+    source = open_source(settings, said_by)
+    return Mirror(source, cache, options, telemetry, stop, ordered=orders.versions), cache

@@ -99,8 +99,9 @@ def test_a_model_goes_with_its_last_version_unless_somebody_put_something_there(
 
 def test_a_broken_state_is_an_empty_one(cache: Cache, tmp_path: Path) -> None:
     install(cache, 1, "one")
-    (tmp_path / ".trireme/state.json").write_text("{")
-    assert Cache(tmp_path).load().files == {}
+    for content in ("{", '{"used": {"x": 1}}', '{"used": {"a/b": 1}}', '{"files": {"a/1/m": 3}}'):
+        (tmp_path / ".trireme/state.json").write_text(content)
+        assert Cache(tmp_path).load().files == {}
 
 
 def test_only_one_holds_the_lock(cache: Cache, tmp_path: Path) -> None:

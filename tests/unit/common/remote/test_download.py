@@ -111,6 +111,14 @@ def test_attempts_that_bring_nothing_are_bounded(tmp_path: Path) -> None:
     assert len(source.offsets) == 6
 
 
+def test_attempts_that_bring_no_more_than_earlier_ones_are_bounded(tmp_path: Path) -> None:
+    source = FlakySource(BODY, [20_000, 60_000] * 50, resumable=False)
+    with pytest.raises(SourceError, match="reset"):
+        downloader(source)[0].fetch(remote(BODY), tmp_path / "m")
+    # Two bring it further than any before.
+    assert len(source.offsets) == 2 + 6
+
+
 def test_a_stop_ends_the_download_and_keeps_what_came(tmp_path: Path) -> None:
     stop = threading.Event()
     source = FlakySource(BODY)
