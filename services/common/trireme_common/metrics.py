@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, start_http_server
+from prometheus_client.samples import Sample
 
 from trireme_common.errors import Code, SettingsError
 from trireme_common.quick_histogram import SECONDS_BUCKETS, QuickHistogram
@@ -24,11 +25,21 @@ def count_outcome(model: str, code: Code | None, count: int = 1) -> None:
 
 
 def export_state(state: StageState) -> None:
-    """Mirrors the state of the stage's versions into the gauge; listener of a ModelStore."""
-    MODEL_READY.clear()
-    for model in state.models:
-        if model.version:
-            MODEL_READY.labels(model.name, model.version).set(model.state is State.READY)
+    """Mirrors the state of the stage's versions into the gauge; listener of a ModelStore. A scrape in between
+    sees each version as it was or as it is."""
+    ready = {
+        (model.name, model.version): model.state is State.READY for model in state.models if model.version
+    }
+    told = [(each.labels["model"], each.labels["version"]) for each in _samples(MODEL_READY)]
+    for labels, value in ready.items():
+        MODEL_READY.labels(*labels).set(value)
+    for labels in told:
+        if labels not in ready:
+            MODEL_READY.remove(*labels)
+
+
+def _samples(gauge: Gauge) -> list[Sample]:
+    return [sample for metric in gauge.collect() for sample in metric.samples]
 
 
 def serve_metrics(host: str, port: int | None) -> int | None:
