@@ -10,8 +10,8 @@ from types import FrameType
 
 def main() -> None:
     """Runs the command of the process's arguments and ends the process with its exit code."""
-    if sys.argv[1:2] == ["up"]:
-        # A signal that comes while modules are still being imported ends `up` as any later one does.
+    if sys.argv[1:2] in (["up"], ["export"], ["optimize"]):
+        # A signal that comes while modules are still being imported ends these as any later one does.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _nothing_started_yet)

@@ -21,6 +21,7 @@ from pathlib import Path
 from trireme_common.errors import SpecError
 from trireme_common.model_spec import read_model_spec
 from trireme_common.repository import SPEC_FILE, scan, sha256
+from trireme_lab.child import run_child
 from trireme_lab.failure import LabFailure
 from trireme_postprocess.postprocessor import load as load_postprocess
 from trireme_preprocess.preprocessor import load as load_preprocess
@@ -86,10 +87,28 @@ def versions(model: Path) -> list[int]:
     return sorted(int(path.name) for path in model.iterdir() if re.fullmatch(r"0|[1-9]\d*", path.name))
 
 
+def check_pins(model: Path) -> None:
+    """Raises LabFailure where the model.yaml of a model's directory pins files in a form that `pin` cannot
+    add to: the new version would not be pinned, and nobody would be told."""
+    spec_file = model / SPEC_FILE
+    if not spec_file.is_file() or _DIGESTS.search(spec_file.read_text("utf-8")):
+        return
+    try:
+        pinned = read_model_spec(spec_file).digests
+    except SpecError as error:
+        raise LabFailure(error.detail) from error
+    if pinned:
+        raise LabFailure(
+            f"{spec_file} pins files, but not in lines of their own below `digests:`, so those of a new "
+            "version cannot be added; write a line `  FILE: SHA256` for each"
+        )
+
+
 def pin(draft: Draft) -> None:
     """Writes the SHA-256 of the version's files into the draft's model.yaml, where that pins files at all:
     beside the pins of the other versions, in place of those of a version of the same number. quality.json
-    is left out: people may write in it."""
+    is left out: people may write in it. Raises LabFailure as `check_pins`."""
+    check_pins(draft.model)
     text = draft.spec_file.read_text("utf-8") if draft.spec_file.is_file() else ""
     header = _DIGESTS.search(text)
     if header is None:
@@ -112,9 +131,7 @@ def check(draft: Draft) -> None:
     # Inference starts processes and tunes itself: it has a process of its own for that.
     command = (sys.executable, "-m", "trireme_inference.check", str(draft.repository), draft.target.name)
     try:
-        ended = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_CHECK_SECONDS, check=False
-        )
+        ended = run_child(command, _CHECK_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise LabFailure(f"inference did not finish its check in {_CHECK_SECONDS} s") from error
     if ended.returncode != 0:

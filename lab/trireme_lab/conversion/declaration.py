@@ -74,8 +74,17 @@ def parse(text: str) -> Declared:
     return Declared(found["name"], found["datatype"], axes, low, high)
 
 
+def protocol_datatype(array: Array) -> str | None:
+    """The protocol's name for the elements of an array; None for text, complex numbers and such."""
+    try:
+        return datatype_of(array.dtype)
+    except KeyError:
+        return None
+
+
 def of_sample(feeds: Mapping[str, Array]) -> tuple[Declared, ...]:
-    """Inputs as a sample shows them: the first axis free, the others of the size they have there."""
+    """Inputs as a sample shows them: the first axis free, the others of the size they have there.
+    All of them have a `protocol_datatype`."""
     return tuple(
         Declared(name, datatype_of(array.dtype), (BATCH, *array.shape[1:]), *_range(datatype_of(array.dtype)))
         for name, array in feeds.items()

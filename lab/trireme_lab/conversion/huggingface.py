@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from trireme_lab.conversion.declaration import BATCH, Declared, Feeds
+from trireme_lab.conversion.huggingface_config import CLASSIFIER, Config, read_config, read_pooling
 from trireme_lab.conversion.source import Serving, Wanted, named
 from trireme_lab.export import to_onnx
 from trireme_lab.failure import LabFailure, LabUsage
 
 _MOST_TOKENS = 512
-_CLASSIFIER = "ForSequenceClassification"
 _TOKENIZER = "tokenizer.json"
 MISSING = "a Hugging Face directory needs transformers: pip install 'trireme-lab[huggingface]'"
 
@@ -101,19 +101,20 @@ def open_huggingface(path: Path, wanted: Wanted) -> HuggingFace:
         raise LabFailure(
             f"{path} has no safetensors; save the model with save_pretrained(safe_serialization=True)"
         )
-    config = _json(path / "config.json")
-    classifies = any(str(name).endswith(_CLASSIFIER) for name in config.get("architectures") or ())
+    config = read_config(path)
     task = wanted.task
     if task not in ("tensor", "text-embedding", "text-classification"):
         raise LabUsage(
             f"a Hugging Face directory becomes tensor, text-embedding or text-classification, not {task}"
         )
-    if task == "text-classification" and not classifies:
-        raise LabUsage(f"{path / 'config.json'} names no {_CLASSIFIER} architecture, so there are no labels")
-    model = _load(path, _CLASSIFIER if classifies and task != "text-embedding" else "")
-    module, output = _module(path, model, task, classifies)
+    if task == "text-classification" and not config.classifies:
+        raise LabUsage(f"{path / 'config.json'} names no {CLASSIFIER} architecture, so there are no labels")
+    model = _load(path, CLASSIFIER if config.classifies and task != "text-embedding" else "")
+    module, output = _module(path, model, task, config.classifies)
     serving = _serving(path, config, task)
-    return HuggingFace(module.eval(), int(config["vocab_size"]), *named_output(wanted, output), serving)
+    if config.vocab_size is None:
+        raise LabFailure(f"{path / 'config.json'} has no vocab_size, which says what token ids there are")
+    return HuggingFace(module.eval(), config.vocab_size, *named_output(wanted, output), serving)
 
 
 def named_output(wanted: Wanted, default: str) -> tuple[str]:
@@ -123,10 +124,8 @@ def named_output(wanted: Wanted, default: str) -> tuple[str]:
 
 def _module(path: Path, model: Any, task: str, classifies: bool) -> tuple[nn.Module, str]:
     if task == "text-embedding":
-        pooling = _json(path / "1_Pooling" / "config.json") if (path / "1_Pooling").is_dir() else {}
-        modules = json.dumps(_json(path / "modules.json")) if (path / "modules.json").is_file() else ""
-        first = bool(pooling.get("pooling_mode_cls_token")) or pooling.get("pooling_mode") == "cls"
-        embedding = _Embedding(_Hidden(model), first_token=first, normalize="Normalize" in modules)
+        first_token = read_pooling(path).first_token
+        embedding = _Embedding(_Hidden(model), first_token=first_token, normalize=_normalizes(path))
         return embedding, "sentence_embedding"
     return (_Logits(model), "logits") if classifies else (_Hidden(model), "last_hidden_state")
 
@@ -169,26 +168,22 @@ def _check_loaded(path: Path, model: Any, missing: Sequence[str]) -> None:
         )
 
 
-def _serving(path: Path, config: dict[str, Any], task: str) -> Serving:
+def _serving(path: Path, config: Config, task: str) -> Serving:
     """Steps for the text tasks; the tokenizer's file is the version's own asset."""
     if task == "tensor":
         return Serving()
     if not (path / _TOKENIZER).is_file():
         raise LabFailure(f"{path} has no {_TOKENIZER}, which task {task} needs; export it as task tensor")
-    most = min(int(config.get("max_position_embeddings") or _MOST_TOKENS), _MOST_TOKENS)
+    most = min(config.max_position_embeddings or _MOST_TOKENS, _MOST_TOKENS)
     tokenize = {"tokenize": {"tokenizer": _TOKENIZER, "max_length": most, "datatype": "INT64"}}
-    labels = [
-        str(label)
-        for _, label in sorted((config.get("id2label") or {}).items(), key=lambda pair: int(pair[0]))
-    ]
-    if task == "text-classification" and not labels:
-        labels = [f"LABEL_{at}" for at in range(int(config.get("num_labels") or 2))]
-    post = ["softmax", {"labels": {"names": labels}}] if task == "text-classification" else []
+    post = ["softmax", {"labels": {"names": config.labels}}] if task == "text-classification" else []
     return Serving(task, [tokenize], post, {_TOKENIZER: path / _TOKENIZER})
 
 
-def _json(path: Path) -> Any:
+def _normalizes(path: Path) -> bool:
+    """Whether the directory's modules.json ends a text's vector with length 1."""
+    modules = path / "modules.json"
     try:
-        return json.loads(path.read_text("utf-8"))
+        return modules.is_file() and "Normalize" in json.dumps(json.loads(modules.read_text("utf-8")))
     except (OSError, ValueError) as error:
-        raise LabFailure(f"{path} cannot be read: {error}") from error
+        raise LabFailure(f"{modules} cannot be read: {error}") from error

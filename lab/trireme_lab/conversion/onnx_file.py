@@ -42,6 +42,17 @@ def simplify(source: Path, target: Path) -> str:
     return ""
 
 
+def check_inputs(path: Path, inputs: Sequence[Declared]) -> None:
+    """Raises LabFailure where the export has lost an input: exporters drop those that nothing depends on."""
+    kept = {value.name for value in onnx.load(str(path)).graph.input}
+    lost = [each.name for each in inputs if each.name not in kept]
+    if lost:
+        raise LabFailure(
+            f"the export has no input '{lost[0]}': no output depends on it, so the exporter dropped it; "
+            "save the model with a forward that does not take it"
+        )
+
+
 def describe_outputs(path: Path, outputs: Sequence[Declared]) -> None:
     """Writes names and sizes of the outputs' axes into the file, as the original was seen to give them:
     exporters note the sizes of their example, or none. Raises LabFailure where names or types differ."""

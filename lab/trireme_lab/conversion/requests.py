@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from trireme_common.tensors import Array
-from trireme_lab.conversion.declaration import BATCH, Declared, Feeds
+from trireme_lab.conversion.declaration import BATCH, Declared, Feeds, protocol_datatype
 from trireme_lab.conversion.source import Source
 from trireme_lab.export import from_v2
 from trireme_lab.failure import LabFailure, LabUsage
@@ -27,14 +27,19 @@ def read_sample(path: Path) -> Feeds:
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        document = json.loads(path.read_text("utf-8"))
-        return {tensor["name"]: from_v2(tensor) for tensor in document["inputs"]}
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+                feeds = {name: arrays[name] for name in arrays.files}
+        else:
+            document = json.loads(path.read_text("utf-8"))
+            feeds = {tensor["name"]: from_v2(tensor) for tensor in document["inputs"]}
+    except Exception as error:  # zipfile, zlib, numpy and json each have errors of their own
         raise LabUsage(
             f"{path}: no sample: {error}; give an .npz of arrays, or JSON: "
             '{"inputs": [{"name", "shape", "datatype", "data"}]}'
         ) from error
+    for name, array in feeds.items():
+        if protocol_datatype(array) is None:
+            raise LabUsage(f"{path}: '{name}' is {array.dtype}; only numbers and booleans are served")
+    return feeds
 
 
 def random_requests(inputs: Sequence[Declared]) -> list[tuple[dict[str, int], Feeds]]:
@@ -64,6 +69,9 @@ def answer(source: Source, feeds: Feeds, what: str) -> Feeds:
         ) from error
     if not answers:
         raise LabFailure(f"the {source.kind} gives no tensors")
+    for name, array in answers.items():
+        if protocol_datatype(array) is None:
+            raise LabFailure(f"output '{name}' is {array.dtype}; only numbers and booleans are served")
     return answers
 
 

@@ -18,9 +18,17 @@ from trireme_common.errors import SpecError
 from trireme_common.model_spec import read_model_spec
 from trireme_common.repository import GOLDEN_FILE, SPEC_FILE, bare_spec
 from trireme_lab import draft
+from trireme_lab.command import Commit
 from trireme_lab.conversion import model_yaml
 from trireme_lab.conversion.declaration import Declared, Feeds, check_sample, of_sample, outputs_of
-from trireme_lab.conversion.onnx_file import Check, Tolerance, compare, describe_outputs, simplify
+from trireme_lab.conversion.onnx_file import (
+    Check,
+    Tolerance,
+    check_inputs,
+    compare,
+    describe_outputs,
+    simplify,
+)
 from trireme_lab.conversion.requests import ROUNDS, answer, golden_of, random_requests, read_sample
 from trireme_lab.conversion.source import Source, Wanted, open_source
 from trireme_lab.export import write_golden
@@ -46,6 +54,11 @@ class Options:
     sample: Path | None = None
     rtol: float = 1e-4
     atol: float = 1e-5
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """How far the export's answers may be from the original's."""
+        return Tolerance(self.rtol, self.atol)
 
 
 @dataclass(frozen=True)
@@ -89,10 +102,9 @@ class _Made:
     notes: tuple[str, ...]
 
 
-def export(options: Options, people: Console) -> Exported:
+def export(options: Options, people: Console, commit: Commit) -> Exported:
     """Exports, checks and publishes one version. Raises LabFailure or LabUsage; nothing is left then."""
     version = _version(options)
-    tolerance = Tolerance(options.rtol, options.atol)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         tempfile.TemporaryDirectory(prefix="trireme-export-") as folder,
@@ -109,9 +121,9 @@ def export(options: Options, people: Console) -> Exported:
         advance("asking the original")
         requests, outputs = _requests(source, given)
         advance("writing ONNX")
-        made = _make(source, requests, outputs, Path(folder), tolerance, advance)
+        made = _make(source, requests, outputs, Path(folder), options.tolerance, advance)
         advance("checking it as the services do")
-        return _publish(options, version, source, requests, outputs, made, tolerance)
+        return _publish(options, version, source, requests, outputs, made, commit)
 
 
 def _version(options: Options) -> int:
@@ -119,6 +131,7 @@ def _version(options: Options) -> int:
         bare_spec(options.into.name)
     except SpecError as error:
         raise LabUsage(f"--into {options.into}: its last part is the model's name: {error.detail}") from error
+    draft.check_pins(options.into)
     if options.version is None:
         return draft.next_version(options.into)
     if (options.into / str(options.version)).exists():
@@ -186,6 +199,7 @@ def _write(source: Source, path: Path, example: Feeds, outputs: tuple[Declared, 
     except Exception as error:  # exporters raise whatever a model makes them stumble over
         said = str(error).strip()[:500]
         raise LabFailure(f"the {source.kind} cannot be written as ONNX: {said}") from error
+    check_inputs(path, source.inputs)
     describe_outputs(path, outputs)
 
 
@@ -196,7 +210,7 @@ def _publish(
     requests: list[tuple[Feeds, Feeds]],
     outputs: tuple[Declared, ...],
     made: _Made,
-    tolerance: Tolerance,
+    commit: Commit,
 ) -> Exported:
     name, target = options.into.name, options.into
     if target.is_dir() and any(target.iterdir()) and not (target / SPEC_FILE).is_file():
@@ -212,11 +226,12 @@ def _publish(
             raise LabUsage(f"{target / SPEC_FILE} says another task than {options.task}; one model has one")
         golden = golden_of(*requests[0])
         place = new.model if is_new else new.directory
-        write_golden(place / GOLDEN_FILE, *golden, {"rtol": tolerance.rtol, "atol": tolerance.atol})
+        write_golden(place / GOLDEN_FILE, *golden, asdict(options.tolerance))
         exported = _exported(options, version, source, outputs, made)
-        write_quality(new.directory / "quality.json", _quality(source, exported, tolerance))
+        write_quality(new.directory / "quality.json", _quality(source, exported, options.tolerance))
         draft.pin(new)
         draft.check(new)
+        commit()
         draft.publish(new)
     return exported
 

@@ -94,7 +94,8 @@ def _unknown(path: Path) -> str:
     if path.suffix in (".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".keras"):
         return (
             f"{path} is not read: such files are pickles or need the code that made them; save the model "
-            "with torch.export.save (.pt2), torch.jit.save (.pt), save_pretrained or save_pretrained"
+            "with torch.export.save (.pt2), torch.jit.save (.pt), save_pretrained (a Hugging Face directory) "
+            "or tf.saved_model.save"
         )
     return (
         f"{path} is of no known kind: a TorchScript .pt, a torch.export .pt2, a Hugging Face directory "

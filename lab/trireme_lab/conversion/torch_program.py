@@ -13,10 +13,9 @@ import onnx
 import torch
 
 from trireme_common.errors import SpecError
-from trireme_common.tensors import datatype_of
 from trireme_inference.torch_archive import check_program, open_archive
 from trireme_inference.torch_program import check_texts
-from trireme_lab.conversion.declaration import BATCH, Axis, Declared, Feeds
+from trireme_lab.conversion.declaration import BATCH, Axis, Declared, Feeds, protocol_datatype
 from trireme_lab.conversion.source import Serving, Wanted, named, only_tensor
 from trireme_lab.conversion.torchscript import flat
 from trireme_lab.export import OPSET, tidy
@@ -78,9 +77,21 @@ def _declared(program: torch.export.ExportedProgram) -> tuple[Declared, ...]:
         if not isinstance(value, torch.Tensor):
             raise LabFailure(f"input '{node.name}' of the program is no tensor; only tensors are served")
         shape = tuple(_axis(size, at, axes) for at, size in enumerate(value.shape))
-        dtype = torch.empty(0, dtype=value.dtype).numpy().dtype
-        declared.append(Declared(node.name, datatype_of(dtype), shape))
+        declared.append(Declared(node.name, _datatype(node.name, value.dtype), shape))
     return tuple(declared)
+
+
+def _datatype(name: str, dtype: torch.dtype) -> str:
+    try:
+        found = protocol_datatype(torch.empty(0, dtype=dtype).numpy())
+    except TypeError:  # numpy has no such type, bfloat16 for one
+        found = None
+    if found is None:
+        raise LabFailure(
+            f"input '{name}' of the program is {dtype}, which no request can hold here; export a module that "
+            "takes float32 and casts it itself"
+        )
+    return found
 
 
 def _axis(size: Any, at: int, names: dict[str, str]) -> Axis:

@@ -99,6 +99,13 @@ def biggest_gap(want: Mapping[str, Array], got: Mapping[str, Array]) -> float:
     return max(_gap(array, got[name]) for name, array in want.items())
 
 
+def biggest_value(array: Array) -> float:
+    """Biggest magnitude among its finite values; 0.0 where it has none."""
+    values = np.abs(_wide(array))
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size else 0.0
+
+
 def _gap(want: Array, got: Array) -> float:
     if want.shape != got.shape:
         return float("inf")
@@ -114,8 +121,7 @@ def _gap(want: Array, got: Array) -> float:
 def _relative(want: Sequence[Outputs], got: Sequence[Outputs]) -> float:
     worst = 0.0
     for name in want[0]:
-        finite = [np.abs(_wide(outputs[name]))[np.isfinite(_wide(outputs[name]))] for outputs in want]
-        scale = max((float(values.max()) for values in finite if values.size), default=0.0)
+        scale = max(biggest_value(outputs[name]) for outputs in want)
         gap = max(_gap(left[name], right[name]) for left, right in zip(want, got, strict=True))
         worst = max(worst, gap / scale if scale else (0.0 if gap == 0 else float("inf")))
     return worst

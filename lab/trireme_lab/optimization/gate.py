@@ -10,6 +10,8 @@ from trireme_lab.optimization.trial import Trial
 FASTER = 1.05
 NOT_SLOWER = 0.95
 SMALLER = 0.9
+# Answers of int8 and fp16 differ a little from CPU to CPU; the golden check must hold on all of them.
+_GOLDEN_HEADROOM = 2.0
 
 
 def refusals(trial: Trial, tolerance: float) -> tuple[str, ...]:
@@ -21,6 +23,11 @@ def refusals(trial: Trial, tolerance: float) -> tuple[str, ...]:
         found.append(f"loss {trial.agreement.loss:.3g} is over the tolerance of {tolerance:g}")
     if trial.golden_gap == float("inf"):
         found.append("its golden answer is not finite, or of another shape")
+    elif trial.golden_gap and golden_bound(trial) >= trial.golden_scale:
+        found.append(
+            f"its golden answer differs by {trial.golden_gap:.2g}, of values up to {trial.golden_scale:.2g}: "
+            "a check that allows twice as much would let an answer of zeros pass"
+        )
     if trial.neighbours_gap:
         found.append(
             f"an answer moves by {trial.neighbours_gap:.2g} with its neighbours in a batch, "
@@ -29,6 +36,11 @@ def refusals(trial: Trial, tolerance: float) -> tuple[str, ...]:
     if not (is_faster(trial) or is_smaller(trial)):
         found.append("it is neither faster nor smaller")
     return tuple(found)
+
+
+def golden_bound(trial: Trial) -> float:
+    """Absolute difference from the framework's golden answer that a version made of it may have."""
+    return _GOLDEN_HEADROOM * trial.golden_gap
 
 
 def best(trials: Sequence[Trial], tolerance: float) -> Trial | None:

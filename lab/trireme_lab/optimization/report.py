@@ -83,6 +83,7 @@ def document(setup: Setup, trials: Sequence[Trial], published: int | None) -> di
             "speeds": [asdict(speed) for speed in trial.speeds],
             "agreement": asdict(trial.agreement) if trial.agreement else None,
             "golden_gap": trial.golden_gap,
+            "golden_scale": trial.golden_scale,
             "neighbours_gap": trial.neighbours_gap,
             "faster": is_faster(trial),
             "smaller": bool(trial.bytes) and is_smaller(trial),

@@ -18,6 +18,7 @@ from trireme_common.errors import SpecError
 from trireme_common.repository import GOLDEN_FILE, VersionFiles, scan, sha256
 from trireme_inference.golden import Golden, read_golden
 from trireme_lab import draft
+from trireme_lab.command import Commit
 from trireme_lab.draft import Draft
 from trireme_lab.failure import LabFailure, LabUsage
 from trireme_lab.folder import write_quality
@@ -26,8 +27,6 @@ from trireme_lab.optimization.report import Setup
 from trireme_lab.optimization.samples import SampleSet, of_file, of_golden
 from trireme_lab.optimization.trial import MODEL_FILE, STEPS, Bench, Trial
 
-# Answers of int8 and fp16 differ a little from CPU to CPU; the golden check must hold on all of them.
-_GOLDEN_HEADROOM = 2.0
 _NOT_COPIED = (MODEL_FILE, f"{MODEL_FILE}.data", GOLDEN_FILE, "quality.json")
 
 
@@ -46,10 +45,12 @@ class Options:
     publish: bool = False
 
 
-def optimize(options: Options, people: Console, results: Console | None) -> dict[str, Any]:
+def optimize(options: Options, people: Console, results: Console | None, commit: Commit) -> dict[str, Any]:
     """Measures, shows a table on `results` if there is one, publishes if asked to. Returns the figures.
     Raises LabFailure, also where nothing qualified for the publishing that was asked for."""
     files = find(options.models, options.model, options.version)
+    if options.publish:
+        draft.check_pins(files.directory.parent)
     golden = _golden(files)
     samples = _samples(options, files, golden)
     with tempfile.TemporaryDirectory(prefix="trireme-optimize-") as folder:
@@ -70,8 +71,8 @@ def optimize(options: Options, people: Console, results: Console | None) -> dict
             report.show(results, setup, trials)
         published = None
         if options.publish:
-            chosen, published = _publish(files, golden, setup, trials)
-            _say_published(files, chosen, published, people)
+            chosen, published = _publish(files, golden, setup, trials, commit)
+            _say_published(files, golden, chosen, published, people)
     return report.document(setup, trials, published)
 
 
@@ -132,7 +133,7 @@ def _try_all(bench: Bench, options: Options, people: Console) -> list[Trial]:
 
 
 def _publish(
-    files: VersionFiles, golden: Golden | None, setup: Setup, trials: Sequence[Trial]
+    files: VersionFiles, golden: Golden | None, setup: Setup, trials: Sequence[Trial], commit: Commit
 ) -> tuple[Trial, int]:
     chosen = gate.best(trials, setup.tolerance)
     if chosen is None:
@@ -146,6 +147,7 @@ def _publish(
         write_quality(made.directory / "quality.json", _quality(files, setup, chosen))
         draft.pin(made)
         draft.check(made)
+        commit()
         draft.publish(made)
         return chosen, made.version
 
@@ -161,7 +163,7 @@ def _fill(made: Draft, files: VersionFiles, golden: Golden | None, chosen: Trial
     shutil.copyfile(chosen.model, made.directory / MODEL_FILE)
     if golden is not None:
         content = json.loads(golden.path.read_text("utf-8"))
-        atol = max(golden.atol, _GOLDEN_HEADROOM * chosen.golden_gap)
+        atol = max(golden.atol, gate.golden_bound(chosen))
         content["tolerance"] = {"rtol": golden.rtol, "atol": atol}
         text = json.dumps(content, ensure_ascii=False) + "\n"
         (made.directory / GOLDEN_FILE).write_text(text, "utf-8")
@@ -182,10 +184,19 @@ def _quality(files: VersionFiles, setup: Setup, chosen: Trial) -> dict[str, Any]
     }
 
 
-def _say_published(files: VersionFiles, chosen: Trial, version: int, people: Console) -> None:
+def _say_published(
+    files: VersionFiles, golden: Golden | None, chosen: Trial, version: int, people: Console
+) -> None:
     people.print(f"published {chosen.variant} as {files.directory.parent / str(version)}", style="green")
     if gate.is_slower(chosen):
         people.print("it is smaller, and slower on this machine", style="yellow")
+    if golden is not None and gate.golden_bound(chosen) > golden.atol:
+        people.print(
+            f"its golden check allows {gate.golden_bound(chosen):.2g}, where that of version {files.version} "
+            f"allows {golden.atol:.2g}: twice what it differs by, of values up to {chosen.golden_scale:.2g}",
+            style="yellow",
+            markup=False,
+        )
     if files.spec.versions.policy == "specific":
         people.print(
             f"model.yaml serves {list(files.spec.versions.list)} only: add {version} to serve it",

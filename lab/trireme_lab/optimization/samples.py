@@ -16,7 +16,7 @@ from trireme_common.repository import VersionFiles
 from trireme_common.tensors import Array, Tensor
 from trireme_inference.golden import Golden
 from trireme_lab.export import from_v2
-from trireme_lab.failure import LabFailure
+from trireme_lab.failure import LabFailure, LabUsage
 from trireme_preprocess.preprocessor import Preprocessor, load
 
 Feeds = dict[str, Array]
@@ -63,12 +63,14 @@ def rows(feeds: Feeds) -> list[Feeds]:
 def of_file(path: Path, files: VersionFiles) -> SampleSet:
     """Items of a JSONL file, each as the platform would make it of that item: a string is a text or, for
     a model of pictures, the path of one beside the file; {"b64": ...} a picture itself; a list the
-    numbers of a tabular model; {"inputs": [...]} the tensors of a v2 request. Raises LabFailure."""
+    numbers of a tabular model; {"inputs": [...]} the tensors of a v2 request. Raises LabUsage, or
+    LabFailure where the model's own steps cannot be loaded."""
     try:
         lines = path.read_text("utf-8").splitlines()
-        preprocessor = load(files)
     except (OSError, UnicodeDecodeError) as error:
-        raise LabFailure(f"{path} cannot be read: {error}") from error
+        raise LabUsage(f"{path} cannot be read: {error}") from error
+    try:
+        preprocessor = load(files)
     except TriremeError as error:
         raise LabFailure(error.detail) from error
     steps = preprocessor if isinstance(preprocessor, Preprocessor) else None
@@ -79,13 +81,11 @@ def of_file(path: Path, files: VersionFiles) -> SampleSet:
         try:
             items.extend(_item(json.loads(line), path.parent, files.spec.task, steps))
         except TriremeError as error:
-            raise LabFailure(f"{path}, line {number}: {error.detail}") from error
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise LabFailure(f"{path}, line {number}: no {files.spec.task} item: {error}") from error
+            raise LabUsage(f"{path}, line {number}: {error.detail}") from error
+        except (ValueError, KeyError, TypeError, OSError, ArithmeticError) as error:
+            raise LabUsage(f"{path}, line {number}: no {files.spec.task} item: {error}") from error
     if len(items) < 2:
-        raise LabFailure(
-            f"{path} has {len(items)} items; half calibrate and half are measured: give 2 or more"
-        )
+        raise LabUsage(f"{path} has {len(items)} items; half calibrate and half are measured: give 2 or more")
     return SampleSet(tuple(items), path.name, own_calibration=True)
 
 

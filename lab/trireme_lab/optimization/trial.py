@@ -32,7 +32,8 @@ STEPS = 4
 @dataclass(frozen=True)
 class Trial:
     """What was found of one variant. `problem` is why it could not be made or run; the rest is then None
-    or empty. `neighbours_gap` is how far an answer moves with its batch, where that is too far."""
+    or empty. `golden_gap` is the biggest difference from the golden answer, whose biggest finite value is
+    `golden_scale`; `neighbours_gap` is how far an answer moves with its batch, where that is too far."""
 
     variant: str
     model: Path
@@ -41,6 +42,7 @@ class Trial:
     speeds: tuple[Speed, ...] = ()
     agreement: Agreement | None = None
     golden_gap: float = 0.0
+    golden_scale: float = 0.0
     neighbours_gap: float = 0.0
     problem: str = ""
 
@@ -98,6 +100,7 @@ class Bench:
                 speeds=tuple(self._speeds(made, rounds)),
                 agreement=agreement.measure(self._task, self._answers, answers, self._label),
                 golden_gap=self._golden_gap(made),
+                golden_scale=self._golden_scale(),
                 neighbours_gap=neighbours_gap,
             )
         except LabFailure as failure:
@@ -110,6 +113,10 @@ class Bench:
             return 0.0
         got = made.run({tensor.name: tensor.array() for tensor in self._golden.request})
         return agreement.biggest_gap({tensor.name: tensor.array() for tensor in self._golden.response}, got)
+
+    def _golden_scale(self) -> float:
+        answer = [tensor.array() for tensor in self._golden.response] if self._golden is not None else []
+        return max((agreement.biggest_value(array) for array in answer), default=0.0)
 
     def _neighbours_gap(self, made: _Model) -> float:
         """0.0 for a model whose requests never share a run, because its own answers move too."""

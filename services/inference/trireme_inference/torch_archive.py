@@ -106,6 +106,11 @@ def check_program(archive: Archive) -> None:
 
 def check_script(archive: Archive) -> None:
     """Raises SpecError where a TorchScript archive holds more than TorchScript, or touches files."""
+    if "data.pkl" in archive.entries and "constants.pkl" not in archive.entries:
+        raise SpecError(
+            f"{archive.path}: no TorchScript archive but a pickle of torch.save, which is never loaded; save "
+            "the model itself with torch.jit.save (.pt) or torch.export.save (.pt2)"
+        )
     for name in archive.names:
         if not _SCRIPT.fullmatch(name):
             raise SpecError(f"{archive.path}: holds '{name}', which is no part of a TorchScript archive")

@@ -84,6 +84,18 @@ def test_a_spec_without_pins_gets_none(target: Path) -> None:
         assert made.spec_file.read_text() == SPEC
 
 
+@pytest.mark.parametrize("form", ["digests: {{1/model.onnx: '{0}'}}", "'digests':\n  1/model.onnx: '{0}'"])
+def test_pins_in_another_form_are_not_left_out_silently(target: Path, form: str) -> None:
+    (target / "model.yaml").write_text(f"{SPEC}{form.format('1' * 64)}\n")
+    with draft.open_draft(target, 2) as made, pytest.raises(LabFailure, match="cannot be added"):
+        draft.pin(made)
+
+
+def test_an_empty_map_of_pins_is_none(target: Path) -> None:
+    (target / "model.yaml").write_text(f"{SPEC}digests: {{}}\n")
+    draft.check_pins(target)
+
+
 def test_a_version_that_the_services_refuse(target: Path) -> None:
     golden = {
         "request": {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 1, 1, 1]}]},

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support.torch_models import Linear, write_script
 from trireme_lab.conversion.__main__ import main
+from trireme_lab.torch_export import to_program
 
 INPUT = ("--input", "x:FP32:[-1,4]")
 
@@ -98,6 +100,40 @@ def test_a_sample_as_a_v2_request(source: Path, capsys: pytest.CaptureFixture[st
     assert "the sample holds z; the model takes x" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.array(["a"]), "'x' is <U1; only numbers"),
+        (np.ones(2, np.complex64), "'x' is complex64; only numbers"),
+    ],
+)
+def test_a_sample_of_what_is_no_number(
+    source: Path, array: np.ndarray, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(source.parent / "s.npz", x=array)
+
+    assert main([str(source), "--into", "m", "--sample", str(source.parent / "s.npz")]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.npz", b"junk"),
+        ("s.npz", b""),
+        ("s.json", b"[1]"),
+        ("s.json", b'{"inputs": [{"name": "x", "shape": [1], "datatype": "UINT8", "data": [300]}]}'),
+    ],
+)
+def test_a_damaged_sample(
+    source: Path, name: str, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source.parent / name).write_bytes(content)
+
+    assert main([str(source), "--into", "m", "--sample", str(source.parent / name)]) == 2
+    assert f"{name}: no sample: " in capsys.readouterr().err
+
+
 def test_a_sample_that_is_pickled(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample = source.parent / "sample.npz"
     np.savez(sample, x=np.array([{"a": 1}], dtype=object))
@@ -138,6 +174,9 @@ def test_an_extra_that_is_not_installed(
         ({"safetensors": True}, ("--task", "text-classification"), 2, "there are no labels"),
         ({"safetensors": True}, INPUT, 2, "a Hugging Face directory does"),
         ({"safetensors": True, "model_type": "no-such"}, (), 1, "transformers cannot load it"),
+        ({"safetensors": True, "id2label": {"a": "b"}}, (), 1, "config.json: id2label.a"),
+        ({"safetensors": True, "vocab_size": "many"}, (), 1, "config.json: vocab_size"),
+        ({"safetensors": True, "architectures": 3}, (), 1, "config.json: architectures"),
     ],
 )
 def test_hugging_face_directories(
@@ -154,3 +193,70 @@ def test_hugging_face_directories(
 
     assert main([str(tmp_path), "--into", str(tmp_path / "models" / "m"), *arguments]) == code
     assert words in capsys.readouterr().err
+
+
+def test_a_hugging_face_directory_whose_config_is_no_object(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text("[]")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+
+    assert main([str(tmp_path), "--into", str(tmp_path / "models" / "m")]) == 1
+    assert "config.json: Input should be an object" in capsys.readouterr().err
+
+
+def test_what_torch_save_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(Linear().state_dict(), tmp_path / "state.pt")
+
+    assert main([str(tmp_path / "state.pt"), "--into", str(tmp_path / "models" / "m"), *INPUT]) == 1
+    assert "a pickle of torch.save, which is never loaded" in capsys.readouterr().err
+
+
+class _Plus(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+class _Unused(torch.nn.Module):
+    def forward(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+def test_an_input_that_nothing_depends_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_script(tmp_path / "unused.pt", _Unused())
+
+    arguments = [str(source), "--into", str(tmp_path / "models" / "m"), *INPUT, "--input", "u:FP32:[-1,2]"]
+    assert main(arguments) == 1
+    assert "no input 'u': no output depends on it" in capsys.readouterr().err
+
+
+class _Complex(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.complex(x, x)
+
+
+def test_an_output_of_what_is_no_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_script(tmp_path / "complex.pt", _Complex())
+
+    assert main([str(source), "--into", str(tmp_path / "models" / "m"), *INPUT]) == 1
+    assert "output 'output' is complex64" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.complex64])
+def test_a_program_whose_input_no_request_can_hold(
+    dtype: torch.dtype, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = {"x": torch.ones((2, 4), dtype=dtype)}
+    to_program(_Plus().eval(), example, tmp_path / "p.pt2", dynamic={})
+
+    assert main([str(tmp_path / "p.pt2"), "--into", str(tmp_path / "models" / "m")]) == 1
+    assert f"input 'x' of the program is {dtype}" in capsys.readouterr().err
+
+
+def test_pins_that_a_version_cannot_be_added_to(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    into = source.parent / "models" / "m"
+    into.mkdir(parents=True)
+    (into / "model.yaml").write_text(f"name: m\ndigests: {{1/model.onnx: '{'1' * 64}'}}\n")
+
+    assert main([str(source), "--into", str(into), *INPUT]) == 1
+    assert "not in lines of their own below `digests:`" in capsys.readouterr().err

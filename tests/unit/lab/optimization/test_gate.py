@@ -30,6 +30,7 @@ def trial(name: str, *ratios: float, size: int = 100, low: float | None = None) 
         ),
         (replace(trial("v", 2.0), neighbours_gap=0.5), "one by one"),
         (replace(trial("v", 2.0), golden_gap=float("inf")), "not finite"),
+        (replace(trial("v", 2.0), golden_gap=2.0, golden_scale=4.0), "an answer of zeros pass"),
         (replace(trial("v", 2.0), agreement=None, problem="no such operator"), "no such operator"),
         (trial("v", 1.0, 1.04, size=95), "neither faster nor smaller"),
         (trial("v", 1.2, 0.9), "neither faster nor smaller"),
@@ -48,6 +49,7 @@ def test_refused(found: Trial, words: str) -> None:
         trial("faster", 1.06, 0.96),
         trial("smaller", 0.3, size=90),
         replace(trial("v", 2.0), agreement=replace(GOOD, loss=0.01)),
+        replace(trial("v", 2.0), golden_gap=1.9, golden_scale=4.0),
     ],
 )
 def test_allowed(found: Trial) -> None:

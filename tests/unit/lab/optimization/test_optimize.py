@@ -85,6 +85,7 @@ def test_published_inside_the_tolerance(models: Path, capsys: pytest.CaptureFixt
 
     told = capsys.readouterr()
     assert "published int8-static as" in told.err
+    assert "its golden check allows " in told.err
     assert "int8-static" in told.out
     made = models / "tiny" / "2"
     assert sorted(path.name for path in made.iterdir()) == [
@@ -148,7 +149,7 @@ def test_a_model_that_a_tool_cannot_take(models: Path, capsys: pytest.CaptureFix
     [
         (["other"], 2, "it holds: tiny"),
         (["tiny", "--version", "7"], 2, "has no version 7; it has [1]"),
-        (["tiny", "--samples", "missing.jsonl"], 1, "missing.jsonl cannot be read"),
+        (["tiny", "--samples", "missing.jsonl"], 2, "missing.jsonl cannot be read"),
     ],
 )
 def test_wrong_requests(
@@ -165,6 +166,25 @@ def test_wrong_options(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["tiny", *arguments])
     assert ended.value.code == 2
+
+
+def test_the_repository_of_the_environment(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRIREME_MODELS_DIR", str(models))
+
+    assert main(["other"]) == 2
+    assert f"in {models}; it holds: tiny" in capsys.readouterr().err
+
+
+def test_pins_that_a_version_cannot_be_added_to(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = models / "tiny" / "model.yaml"
+    spec.write_text(
+        spec.read_text().replace("digests:\n  1/model.onnx: ", "digests: {1/model.onnx: ") + "}\n"
+    )
+
+    assert _run(models, "--publish") == 1
+    assert "cannot be added" in capsys.readouterr().err
 
 
 def test_no_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
