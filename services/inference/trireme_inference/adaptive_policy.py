@@ -1,34 +1,29 @@
 """Closes batches so that a latency objective holds: the algorithm alone, samples in, plans out, no clock.
 
-L is the objective for a request's time in this service, arrival to answer; K the instances; c(n) the
-learnt cost of a run of n rows and C(n) its bound (batch_costs.py); r the rate at which rows arrive, an
-average over 10 L. Every moment has a plan:
-
-    good     the sizes run so far whose rate n / c(n) is at least 95% of the best
-    most     rows a batch takes: the largest good size with 2 C(n) <= L or, where there is none, the best
-             size; an octave more while the largest size ever run is good, and half an octave more once
-             in 32 batches, so that a better size is found, also when the model has changed
-    enough   rows at which a group waits for no more: the smallest good size, for more rows gain nothing,
-             or the largest with 2 C(n) <= L where that is smaller: a request that just misses a run
-             waits for its end, and then for its own
-    wait     how long the oldest of a group waits for company while an instance is idle:
-             (h L - R) * min(1, r c(1) / K), where R = max(C(group), all groups' C / K) is the time it
-             takes to run what waits; 0 where fewer than one row is expected in that time
-
-and so a group is closed with the reason
+L is the objective for a request's time in this service, arrival to answer; K the instances; c(g) the
+learnt cost of a run of g rows, C(g) its bound (batch_costs.py), `most` and `enough` the sizes that follow
+(batch_sizes.py), all of them for each kind of rows apart, those of equal key; r the rate at which rows
+arrive, r(n) the rate while n requests are present, as many as are now (arrivals.py); p the kind's part of
+the last rows that ran, some 256. A group of g rows is closed with the reason
 
     GOAL       (FULL where that is the maximum) as soon as it has `enough` rows;
-    OBJECTIVE  when its oldest member has had its wait, and a run still fits into the objective;
-    IDLE       when an instance comes free and nobody is worth waiting for;
+    OBJECTIVE  when its oldest member has waited for company as long as it may while an instance is idle:
+               (h L - R) * min(1, r c(1) / K), where R = max(C(g), all groups' C / K) is the time it takes
+               to run what waits, and c(1) the mean over the kinds;
+    IDLE       when an instance comes free and waiting does not pay: where in that time less than one row
+               of the kind is expected, m = p r(n) times it, or where rows would not be cheaper by a fifth
+               for those, c(g + m) / (g + m) > 4/5 c(g) / g: an error of the costs is far smaller. What
+               larger runs cost than any so far is taken as hoped for, so that it comes to be known;
     DEADLINE   when its most urgent member would otherwise miss its own deadline.
 
 Of several instances one that comes free takes its share of the group (sharing.py), `enough` rows at least.
 
 Regimes. Quiet (r c(1) << K: the device would keep up with every row alone): no wait, the least latency. Busy:
 the closer the device comes to being needed all the time, the more of the slack is spent on company,
-which makes rows cheaper and the device free. Saturated: whenever an instance comes free somebody
-waits, batches grow up to `most`. Overloaded: the objective cannot hold; `most` is the size that works
-the queue off fastest. A model that is slower than the objective even alone never waits.
+which makes rows cheaper and the device free; not where a row costs the same alone, nor where all who ask
+are here already. Saturated: whenever an instance comes free somebody waits, batches grow up to `most`.
+Overloaded: the objective cannot hold; `most` is the size that works the queue off fastest. A model that is
+slower than the objective even alone never waits.
 
 h is the share of the objective that is planned with. It follows the 99th percentile by the stochastic
 approximation of a quantile (H. Robbins, S. Monro, "A Stochastic Approximation Method", 1951): of the
@@ -39,57 +34,89 @@ holds it adds 0.02 / 99; so what no cost shows (a busy event loop, coarse timers
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
 
+from trireme_inference.arrivals import Arrivals
 from trireme_inference.batch_costs import CostCurve
 from trireme_inference.batch_policy import MARGIN_SECONDS, CloseReason, Load, Plan
+from trireme_inference.batch_sizes import BatchSizes
 from trireme_inference.sharing import share_of
 
-_GOOD_RATE = 0.95
-_PROBE_EVERY = 32
+_WORTH = 0.2
 _RATE_OBJECTIVES = 10.0
 _MISSED = 0.01
 _STEP = 0.02
 _FIRST_SHARE = 0.9
 _LARGEST_SHARE = 0.95
+_MIX_ROWS = 256.0
+_MOST_KINDS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """The plan of one moment."""
+class _Kind:
+    """The Plan for the groups of one key."""
 
-    policy: AdaptivePolicy
-    most_rows: int
-    enough_rows: int
-    full: CloseReason
-    backlog_seconds: float
-    """Bound of the time in which the instances run everything that waits."""
-    eagerness: float
-    """min(1, r c(1) / K)."""
-    rate: float
     preferred_rows: tuple[int, ...] = ()
 
+    def __init__(self, policy: AdaptivePolicy, sizes: BatchSizes) -> None:
+        self._policy = policy
+        self.sizes, self.costs = sizes, sizes.costs
+        self._mass, self._at = 0.0, 0
+
+    @property
+    def most_rows(self) -> int:
+        return self.sizes.most
+
+    @property
+    def enough_rows(self) -> int:
+        return self.sizes.enough
+
+    @property
+    def full(self) -> CloseReason:
+        return CloseReason.FULL if self.sizes.enough == self._policy.max_rows else CloseReason.GOAL
+
+    def bound(self, rows: int) -> float:
+        return self.costs.bound(min(rows, self.sizes.most))
+
     def most_of(self, rows: int, reason: CloseReason) -> int:
-        policy = self.policy
-        if policy.instances == 1 or reason not in (CloseReason.IDLE, CloseReason.GOAL):
-            return self.most_rows
-        part = share_of(rows, self.most_rows, policy.instances, policy.costs)
-        return max(part, self.enough_rows)
+        instances, most = self._policy.instances, self.sizes.most
+        if instances == 1 or reason not in (CloseReason.IDLE, CloseReason.GOAL):
+            return most
+        return max(share_of(rows, most, instances, self.costs), self.sizes.enough)
 
     def due(self, oldest: float, urgent: float, rows: int) -> tuple[float, CloseReason]:
-        run = self.policy.costs.bound(min(rows, self.most_rows))
-        wait = (self.policy.planned_seconds - max(run, self.backlog_seconds)) * self.eagerness
-        if wait * self.rate < 1:
+        policy, run = self._policy, self.bound(rows)
+        wait = (policy.planned_seconds - max(run, policy.backlog_seconds)) * policy.eagerness
+        company = wait * policy.rate_beside * self._part(policy.rows_run)
+        if company < 1 or not self._pays(rows, rows + company):
             return oldest, CloseReason.IDLE
         by_deadline = urgent - run - MARGIN_SECONDS
         if by_deadline < oldest + wait:
             return by_deadline, CloseReason.DEADLINE
         return oldest + wait, CloseReason.OBJECTIVE
 
+    def count(self, rows: int, rows_run: int) -> None:
+        """So many of the rows that ran until now were of this kind just now."""
+        share = math.exp(-rows / _MIX_ROWS)
+        self._mass *= math.exp((self._at + rows - rows_run) / _MIX_ROWS)
+        self._mass = self._mass * share + 1 - share
+        self._at = rows_run
+
+    def _part(self, rows_run: int) -> float:
+        """p, 1 before anything ran."""
+        if not rows_run:
+            return 1.0
+        return self._mass * math.exp((self._at - rows_run) / _MIX_ROWS) / -math.expm1(-rows_run / _MIX_ROWS)
+
+    def _pays(self, rows: int, together: float) -> bool:
+        together = min(together, max(rows, self.sizes.most))
+        return self.costs.hoped(together) * rows <= (1 - _WORTH) * self.costs.seconds(rows) * together
+
 
 class AdaptivePolicy:
-    """A Policy (batch_policy.py) for an objective in seconds. `costs` may come with measured sizes."""
+    """A Policy (batch_policy.py) for an objective in seconds.
+
+    `measured`: rows to seconds, from runs made at load; what every kind's costs go on from.
+    """
 
     def __init__(
         self,
@@ -97,18 +124,24 @@ class AdaptivePolicy:
         objective_seconds: float,
         *,
         instances: int = 1,
-        costs: CostCurve | None = None,
+        measured: Mapping[int, float] | None = None,
     ) -> None:
         self._max_rows = max_rows
         self._objective = objective_seconds
         self.instances = instances
-        self.costs = costs or CostCurve()
+        self._measured = measured
+        self._arrivals = Arrivals(_RATE_OBJECTIVES * objective_seconds)
+        self._kinds: dict[Hashable, _Kind] = {}
+        self._unknown = self._new_kind()
+        self._alone = self._unknown.costs.seconds(1)
         self._share = _FIRST_SHARE
-        self._runs = 0
-        self._rate = 0.0
-        self._seen = 0
-        self._seen_at = -math.inf
-        self._most, self._enough = self._sizes()
+        self.rows_run = 0
+        self.backlog_seconds = 0.0
+        """Bound of the time in which the instances run everything that waits."""
+        self.eagerness = 0.0
+        """min(1, r c(1) / K)."""
+        self.rate_beside = 0.0
+        """r(n)."""
 
     @property
     def max_rows(self) -> int:
@@ -119,24 +152,32 @@ class AdaptivePolicy:
         """h L."""
         return self._share * self._objective
 
-    def plan(self, now: float, load: Load) -> Plan:
-        self._count(now, load.arrived)
-        most = self._most
-        bounds = [self.costs.bound(min(rows, most)) for rows in load.waiting()]
-        return _Moment(
-            self,
-            most,
-            self._enough,
-            CloseReason.FULL if self._enough == self._max_rows else CloseReason.GOAL,
-            sum(bounds) / self.instances,
-            min(1.0, self._rate * self.costs.seconds(1) / self.instances),
-            self._rate,
+    def costs_of(self, key: Hashable) -> CostCurve:
+        """What is known of the runs of a kind."""
+        return self._kind(key).costs
+
+    def seen(self, now: float, load: Load) -> None:
+        arrivals = self._arrivals
+        arrivals.seen(now, load.arrived, load.present)
+        self.rate_beside = arrivals.rate_beside()
+        self.eagerness = min(1.0, arrivals.rate * self._alone / self.instances)
+        self.backlog_seconds = (
+            sum([self._kind(key).bound(rows) for key, rows in load.waiting()]) / self.instances
         )
 
-    def ran(self, rows: int, seconds: float) -> None:
-        self.costs.ran(rows, seconds)
-        self._runs += 1
-        self._most, self._enough = self._sizes()
+    def plan(self, key: Hashable) -> Plan:
+        return self._kind(key)
+
+    def ran(self, key: Hashable, rows: int, seconds: float) -> None:
+        kind = self._kinds.pop(key, None) or self._new_kind()
+        self._kinds[key] = kind  # the last: those that ran longest ago are forgotten first
+        if len(self._kinds) > _MOST_KINDS:
+            del self._kinds[next(iter(self._kinds))]
+        kind.sizes.ran(rows, seconds)
+        self.rows_run += rows
+        kind.count(rows, self.rows_run)
+        weight = -math.expm1(-rows / _MIX_ROWS) if self._alone else 1.0
+        self._alone += weight * (kind.costs.seconds(1) - self._alone)
 
     def answered(self, total_seconds: float, reason: CloseReason) -> None:
         if reason is CloseReason.OBJECTIVE:
@@ -144,38 +185,8 @@ class AdaptivePolicy:
             self._share += _STEP * (_MISSED - 1 if missed else _MISSED / (1 - _MISSED))
             self._share = min(_LARGEST_SHARE, max(0.0, self._share))
 
-    def _count(self, now: float, arrived: int) -> None:
-        elapsed = now - self._seen_at
-        if elapsed <= 0:
-            return
-        if math.isfinite(elapsed):
-            weight = -math.expm1(-elapsed / (_RATE_OBJECTIVES * self._objective))
-            self._rate += weight * ((arrived - self._seen) / elapsed - self._rate)
-        self._seen, self._seen_at = arrived, now
+    def _kind(self, key: Hashable) -> _Kind:
+        return self._kinds.get(key, self._unknown)
 
-    def _sizes(self) -> tuple[int, int]:
-        """`most` and `enough`."""
-        points = self.costs.points
-        if not points:
-            return 1, 1
-        rates = [rows / seconds if seconds else math.inf for rows, seconds in points]
-        least = _GOOD_RATE * max(rates)
-        good = [math.ceil(rows) for (rows, _), rate in zip(points, rates, strict=True) if rate >= least]
-        largest = math.ceil(points[-1][0])
-        fitting = bisect_right(range(1, self._max_rows + 1), self._objective / 2, key=self.costs.bound)
-        best = math.ceil(points[rates.index(max(rates))][0])
-        most = max((size for size in good if size <= fitting), default=best)
-        enough = good[0]
-        if good[-1] == largest and (good[0] == largest or 2 * largest <= fitting):
-            most = 2 * largest
-            enough = most if good[0] == largest else enough
-        if self._runs % _PROBE_EVERY == _PROBE_EVERY - 1:
-            most, enough = _half_octave_above(most), _half_octave_above(enough)
-        most = min(most, self._max_rows)
-        return most, max(1, min(enough, fitting, most))
-
-
-def _half_octave_above(rows: int) -> int:
-    """The next of 1, 2, 3, 4, 6, 8, 12, 16, ..."""
-    octave = 1 << (rows.bit_length() - 1)
-    return 2 * octave if 2 * rows >= 3 * octave else max(rows + 1, octave * 3 // 2)
+    def _new_kind(self) -> _Kind:
+        return _Kind(self, BatchSizes(self._max_rows, self._objective, CostCurve(self._measured)))

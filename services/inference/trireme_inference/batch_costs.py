@@ -13,7 +13,7 @@ shared, throttled, or free again) moves every other point by a part of the same 
 so sizes that have not been run for long follow too. More rows never cost less: after a sample at n, larger
 sizes cost at least, and smaller ones at most, what n costs now (the newest sample wins, so what is old is
 forgotten). Between points c is linear; below the first it is flat; above the last it is
-proportional, which is too much wherever a run has a fixed cost, and so the safe side.
+proportional, which is too much wherever a run has a fixed cost, and so the safe side; `hoped` is the other.
 
 `bound` is for promises: c(n) * (1 + 4 * d), d being the mean relative deviation of samples from c,
 as TCP bounds its round-trip time by mean + 4 mean deviations (RFC 6298; V. Jacobson, "Congestion
@@ -62,6 +62,14 @@ class CostCurve:
         if above == len(known):
             return cost * rows / low
         return cost + (costs[above] - cost) * (rows - low) / (known[above] - low)
+
+    def hoped(self, rows: float) -> float:
+        """As `seconds`, but above the last point along the line from the first one through it: what larger
+        runs cost if they go on as those that were seen."""
+        if len(self._rows) < 2 or rows <= self._rows[-1]:
+            return self.seconds(rows)
+        slope = (self._seconds[-1] - self._seconds[0]) / (self._rows[-1] - self._rows[0])
+        return self._seconds[-1] + slope * (rows - self._rows[-1])
 
     def bound(self, rows: float) -> float:
         """Seconds that a run of `rows` rows seldom exceeds."""

@@ -3,7 +3,8 @@
 A group is the requests that wait and may share a run. Its front is closed
 
     FULL       as soon as it fills the maximum, or the next request would not fit any more;
-    PREFERRED  as soon as a front of exactly a preferred number of rows stands, the largest such;
+    PREFERRED  as soon as a front of exactly a preferred number of rows stands, the largest such, also
+               where the maximum could be filled; but who has waited the delay takes along all that fit;
     DELAY      when its oldest member has waited the maximum delay (IDLE where that is 0: whoever
                waits when an instance comes free goes at once, so batches grow with the load; of
                several instances each takes its share, as sharing.py says);
@@ -15,6 +16,7 @@ A group is the requests that wait and may share a run. Its front is closed
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -39,7 +41,7 @@ class CloseReason(StrEnum):
 
 
 class Plan(Protocol):
-    """What holds for all groups at one moment. Times are seconds of the queue's clock."""
+    """What holds for the groups of one key at one moment. Times are seconds of the queue's clock."""
 
     @property
     def most_rows(self) -> int:
@@ -67,14 +69,18 @@ class Plan(Protocol):
 
 
 class Load(Protocol):
-    """What waits; a BatchQueue is one."""
+    """What is there; a BatchQueue is one."""
 
     @property
     def arrived(self) -> int:
         """Rows that ever came."""
 
-    def waiting(self) -> list[int]:
-        """Rows of every group."""
+    @property
+    def present(self) -> int:
+        """Requests that wait or run."""
+
+    def waiting(self) -> list[tuple[Hashable, int]]:
+        """Key and rows of every group."""
 
 
 class Policy(Protocol):
@@ -83,11 +89,14 @@ class Policy(Protocol):
     @property
     def max_rows(self) -> int: ...
 
-    def plan(self, now: float, load: Load) -> Plan:
-        """What holds now."""
+    def seen(self, now: float, load: Load) -> None:
+        """What is there now: told before plans are asked for, and when a batch has run."""
 
-    def ran(self, rows: int, seconds: float) -> None:
-        """A batch went well, and took an instance so many seconds."""
+    def plan(self, key: Hashable) -> Plan:
+        """What holds, by what was last seen, for a group of this key."""
+
+    def ran(self, key: Hashable, rows: int, seconds: float) -> None:
+        """A batch of this key went well, and took an instance so many seconds."""
 
     def answered(self, total_seconds: float, reason: CloseReason) -> None:
         """A batch that went well, closed for `reason`, is answered: so long after its oldest arrival."""
@@ -115,7 +124,10 @@ class BatchPolicy:
     def full(self) -> CloseReason:
         return CloseReason.FULL
 
-    def plan(self, now: float, load: Load) -> Plan:
+    def seen(self, now: float, load: Load) -> None:
+        """Nothing depends on it."""
+
+    def plan(self, key: Hashable) -> Plan:
         return self
 
     def due(self, oldest: float, urgent: float, rows: int) -> tuple[float, CloseReason]:
@@ -133,7 +145,7 @@ class BatchPolicy:
             return self.max_rows
         return share_of(rows, self.max_rows, self.instances, self.costs)
 
-    def ran(self, rows: int, seconds: float) -> None:
+    def ran(self, key: Hashable, rows: int, seconds: float) -> None:
         if self.max_delay_seconds or self.instances > 1:  # else nothing asks for the cost
             self.costs.ran(rows, seconds)
 

@@ -22,6 +22,8 @@ from typing import Generic, Protocol, TypeVar
 from trireme_inference.batch_policy import CloseReason, Plan, Policy
 
 _FAIR_TURN = 16
+_WAITED = (CloseReason.DELAY, CloseReason.DEADLINE)
+"""Then nobody is left behind for the sake of a preferred size, as in Triton."""
 
 
 class Waiting(Protocol):
@@ -43,6 +45,7 @@ W = TypeVar("W", bound=Waiting)
 class Batch(Generic[W]):
     """Requests of equal key for one run, by importance and arrival."""
 
+    key: Hashable
     requests: list[W]
     rows: int
     reason: CloseReason
@@ -86,6 +89,8 @@ class BatchQueue(Generic[W]):
         self._gone: list[W] = []
         self.arrived = 0
         """Rows that ever came."""
+        self.present = 0
+        """Requests that wait, or ride in a batch that is not `finished`."""
         self._closed = 0
 
     def add(self, key: Hashable, request: W, level: int = 0) -> None:
@@ -102,32 +107,36 @@ class BatchQueue(Generic[W]):
         if request.deadline < group.urgent:
             group.urgent = request.deadline
         self.arrived += rows
+        self.present += 1
 
-    def waiting(self) -> list[int]:
-        """Rows of every group."""
-        return [group.rows for group in self._groups.values()]
+    def waiting(self) -> list[tuple[Hashable, int]]:
+        """Key and rows of every group."""
+        return [(key, group.rows) for key, group in self._groups.items()]
+
+    def finished(self, batch: Batch[W], now: float) -> None:
+        """Every batch that was taken has run, in whatever way."""
+        self.present -= len(batch.requests)
+        self._policy.seen(now, self)
 
     def take(self, now: float, *, drain: bool = False) -> Batch[W] | None:
         """The batch that is to run now, or None where every group may still gain by waiting."""
-        plan = self._policy.plan(now, self)
+        self._policy.seen(now, self)
         strict = self._levels > 1 and self._closed % _FAIR_TURN != _FAIR_TURN - 1
-        while (ripest := self._ripest(now, plan, strict, drain=drain)) is not None:
-            batch = self._close(*ripest, now, plan, strict)
+        while (ripest := self._ripest(now, strict, drain=drain)) is not None:
+            batch = self._close(*ripest, now, strict)
             if batch is not None:
                 self._closed += 1
                 return batch
         return None
 
-    def _ripest(
-        self, now: float, plan: Plan, strict: bool, *, drain: bool
-    ) -> tuple[Hashable, CloseReason] | None:
+    def _ripest(self, now: float, strict: bool, *, drain: bool) -> tuple[Hashable, CloseReason] | None:
         """The group that goes first of those that may be closed, and why it may."""
         best: tuple[tuple[int, float], Hashable, CloseReason] | None = None
         for key, group in list(self._groups.items()):
             if not self._prune(key, group, now):
                 continue
             oldest = group.oldest()
-            reason = CloseReason.DRAIN if drain else _ripe(group, plan, oldest, now)
+            reason = CloseReason.DRAIN if drain else _ripe(group, self._policy.plan(key), oldest, now)
             if reason is not None:
                 rank = group.head() if strict else (0, oldest)
                 if best is None or rank < best[0]:
@@ -138,8 +147,11 @@ class BatchQueue(Generic[W]):
         """Time at which `take` must be asked again although nothing arrives; infinity for never."""
         if not self._groups:
             return math.inf
-        plan = self._policy.plan(now, self)
-        return min(plan.due(group.oldest(), group.urgent, group.rows)[0] for group in self._groups.values())
+        self._policy.seen(now, self)
+        return min(
+            self._policy.plan(key).due(group.oldest(), group.urgent, group.rows)[0]
+            for key, group in self._groups.items()
+        )
 
     def sweep(self, now: float) -> None:
         """Moves every member that has gone to `take_gone`; O(members)."""
@@ -149,10 +161,14 @@ class BatchQueue(Generic[W]):
                     request = lane.popleft()
                     if request.gone(now):
                         group.rows -= request.rows
-                        self._gone.append(request)
+                        self._leave(request)
                     else:
                         lane.append(request)
             self._drop_if_empty(key)
+
+    def evictable(self, level: int) -> int:
+        """How many members `evict` may take out for this level, one after the other."""
+        return sum(len(lane) for group in self._groups.values() for lane in group.lanes[level + 1 :])
 
     def evict(self, level: int) -> W | None:
         """Takes out the youngest member of the least important level below `level`, if there is one."""
@@ -166,6 +182,7 @@ class BatchQueue(Generic[W]):
                 _, key = max(found, key=lambda entry: entry[0])
                 request = self._groups[key].lanes[below].pop()
                 self._groups[key].rows -= request.rows
+                self.present -= 1
                 self._drop_if_empty(key)
                 return request
         return None
@@ -181,24 +198,30 @@ class BatchQueue(Generic[W]):
             while lane and lane[0].gone(now):
                 request = lane.popleft()
                 group.rows -= request.rows
-                self._gone.append(request)
+                self._leave(request)
         return self._drop_if_empty(key)
 
-    def _close(
-        self, key: Hashable, reason: CloseReason, now: float, plan: Plan, strict: bool
-    ) -> Batch[W] | None:
+    def _leave(self, request: W) -> None:
+        self._gone.append(request)
+        self.present -= 1
+
+    def _close(self, key: Hashable, reason: CloseReason, now: float, strict: bool) -> Batch[W] | None:
         """The front of a group, or None where all its members have gone since it was looked at."""
-        group = self._groups[key]
+        group, plan = self._groups[key], self._policy.plan(key)
         lanes: Sequence[deque[W]] = group.lanes
         if not strict and self._levels > 1:
             lanes = sorted(lanes, key=lambda lane: lane[0].arrived if lane else math.inf)
         most = plan.most_of(group.rows, reason)
         requests, rows, preferred, starts = self._fill(group, lanes, now, plan.preferred_rows, most)
-        if rows >= plan.most_rows or (most == plan.most_rows and any(lanes)):
-            reason = plan.full
-        elif preferred:
+        if preferred and reason not in _WAITED:
             reason = CloseReason.PREFERRED
             rows -= _give_back(group, lanes, starts, requests, preferred)
+        elif (
+            rows >= plan.most_rows
+            or (most == plan.most_rows and any(lanes))
+            or (reason is CloseReason.IDLE and rows >= plan.enough_rows)
+        ):
+            reason = plan.full
         # Those behind the next front are not looked at: a long queue must not cost more a batch.
         if self._drop_if_empty(key):
             following = islice(chain.from_iterable(group.lanes), self._policy.max_rows)
@@ -206,7 +229,7 @@ class BatchQueue(Generic[W]):
         if not requests:
             return None
         oldest = requests[0] if self._levels == 1 else min(requests, key=lambda member: member.arrived)
-        return Batch(requests, rows, reason, oldest.arrived)
+        return Batch(key, requests, rows, reason, oldest.arrived)
 
     def _fill(
         self, group: _Group[W], lanes: Sequence[deque[W]], now: float, sizes: Sequence[int], most: int
@@ -219,7 +242,7 @@ class BatchQueue(Generic[W]):
             while lane and rows < most:
                 request = lane[0]
                 if request.gone(now):
-                    self._gone.append(request)
+                    self._leave(request)
                 elif rows + request.rows > most and requests:
                     return requests, rows, preferred, starts
                 else:

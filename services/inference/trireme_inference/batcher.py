@@ -141,12 +141,14 @@ class Batcher:
             self._swept = now
             self._queue.sweep(now)
             self._answer_gone()
-        while self._queued + needed > self._max_queue_size:
-            less_important = self._queue.evict(self._level(request))
-            if less_important is None:
+        missing = self._queued + needed - self._max_queue_size
+        if missing > 0:
+            level = self._level(request)
+            if self._queue.evictable(level) < missing:
                 return refusal(Code.OVERLOADED)
-            self._queued -= 1
-            self._fail([less_important], Code.OVERLOADED)
+            evicted = [found for _ in range(missing) if (found := self._queue.evict(level)) is not None]
+            self._queued -= len(evicted)
+            self._fail(evicted, Code.OVERLOADED)
         return None
 
     def _enqueue(self, request: Request) -> None:
@@ -196,10 +198,11 @@ class Batcher:
         following = None
         with self._lock:
             try:
+                self._queue.finished(batch, time.monotonic())
                 if ran.as_one:
                     complete = len(ran.answers) == len(batch.requests)
                     rows = batch.rows if complete else sum(answer.request.rows for answer in ran.answers)
-                    self._policy.ran(rows, seconds)
+                    self._policy.ran(batch.key, rows, seconds)
                 following = self._taken()
             except Exception:  # a defect of ours must take neither the instance nor these answers with it
                 logger.exception("scheduling_failed")

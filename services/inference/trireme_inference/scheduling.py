@@ -18,15 +18,14 @@ def policy_of(
 
     `measured`: rows to seconds of runs made at load, from which the costs are learnt on.
     """
-    costs = CostCurve(measured)
     if batching.latency_objective_ms is not None:
         objective = batching.latency_objective_ms / 1000
-        return AdaptivePolicy(max_rows, objective, instances=instances, costs=costs)
+        return AdaptivePolicy(max_rows, objective, instances=instances, measured=measured)
     return BatchPolicy(
         max_rows,
         tuple(size for size in batching.preferred_batch_sizes if 1 <= size <= max_rows),
         batching.max_queue_delay_ms / 1000,
-        costs,
+        CostCurve(measured),
         instances,
     )
 

@@ -29,6 +29,15 @@ def test_sizes_between_are_interpolated_below_flat_and_above_proportional() -> N
     assert curve.seconds(32) == pytest.approx(0.044, rel=0.02)
 
 
+def test_larger_runs_than_any_are_hoped_to_go_on_as_those_that_were_seen() -> None:
+    curve = CostCurve({4: 0.010, 16: 0.022})
+    assert curve.hoped(32) == pytest.approx(0.038)
+    assert [curve.hoped(rows) for rows in (2, 10, 16)] == [curve.seconds(rows) for rows in (2, 10, 16)]
+    # One size alone says nothing of a fixed cost.
+    assert CostCurve({4: 0.010}).hoped(8) == 0.020
+    assert CostCurve().hoped(8) == 0
+
+
 def test_a_measured_curve_is_where_learning_begins() -> None:
     curve = CostCurve({1: 0.004, 8: 0.008, 32: 0.020})
     assert [curve.seconds(rows) for rows in (1, 8, 20)] == pytest.approx([0.004, 0.008, 0.014])

@@ -57,6 +57,28 @@ def test_a_preferred_size_is_taken_exactly_and_the_rest_waits() -> None:
     assert taken(queue.take(1.0)) == (1, CloseReason.DELAY)
 
 
+@pytest.mark.parametrize(
+    ("delay", "waiting", "sizes"), [(0.0, 9, [4, 4, 1]), (0.1, 9, [4, 4]), (0.1, 3, []), (0.0, 5, [4, 1])]
+)
+def test_a_preferred_size_comes_before_a_full_batch_as_in_triton(
+    delay: float, waiting: int, sizes: list[int]
+) -> None:
+    queue = queue_of(BatchPolicy(8, (4,), delay), *(Waiting() for _ in range(waiting)))
+    assert [batch.rows for batch in iter(lambda: queue.take(0.05), None) if batch] == sizes
+
+
+def test_who_has_waited_the_delay_takes_along_all_that_fit_as_in_triton() -> None:
+    queue = queue_of(BatchPolicy(8, (4,), 0.1), *(Waiting() for _ in range(5)))
+    assert taken(queue.take(0.2)) == (5, CloseReason.DELAY)
+
+
+def test_the_member_whose_deadline_closed_the_batch_is_not_left_behind() -> None:
+    urgent = Waiting(deadline=0.08)
+    queue = queue_of(BatchPolicy(8, (4,), 0.1), *(Waiting() for _ in range(4)), urgent)
+    batch = queue.take(0.0795)
+    assert taken(batch) == (5, CloseReason.DEADLINE)
+
+
 def test_the_most_urgent_member_closes_the_batch_while_a_run_still_fits() -> None:
     costs = CostCurve()
     for _ in range(100):
@@ -74,7 +96,7 @@ def test_the_most_urgent_member_closes_the_batch_while_a_run_still_fits() -> Non
 def test_the_cost_of_a_run_is_learnt_where_there_is_a_delay_to_end() -> None:
     waits, never_waits = BatchPolicy(8, max_delay_seconds=1.0), BatchPolicy(8)
     for policy in (waits, never_waits):
-        policy.ran(4, 0.1)
+        policy.ran("k", 4, 0.1)
     assert (waits.costs.seconds(4), never_waits.costs.seconds(4)) == (0.1, 0)
 
 
@@ -165,7 +187,8 @@ def test_a_simulated_stream_loses_nothing_mixes_nothing_and_waits_no_longer_than
                 assert not any(request.gone(now) for request in batch.requests)
                 if batch.reason is CloseReason.PREFERRED:
                     assert batch.rows in policy.preferred_rows
-                policy.ran(batch.rows, run_seconds)
+                policy.ran(batch.key, batch.rows, run_seconds)
+                queue.finished(batch, now)
                 run += batch.requests
                 free_at = now + run_seconds
         following = [pending[0].arrived] if pending else []
@@ -175,6 +198,7 @@ def test_a_simulated_stream_loses_nothing_mixes_nothing_and_waits_no_longer_than
             # Nothing is due: only a member whose group is ripe at this very moment may be left.
             continue
         now = min(later, default=now)
+    assert queue.present == 0
     assert sorted(request.number for request in run + gone) == list(range(len(stream)))
     for key in "ab":
         order = [request.number for request in run if keys[request] == key]

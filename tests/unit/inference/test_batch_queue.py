@@ -92,6 +92,7 @@ def test_the_oldest_waits_no_longer_than_the_delay_whatever_its_level() -> None:
 def test_who_makes_room_is_the_youngest_of_the_least_important() -> None:
     queue = queue_of(BatchPolicy(8), 3, (2, 0.0), (2, 0.1), (1, 0.2), (0, 0.3))
     queue.add("other", Waiting(arrived=0.05, number=9), 2)
+    assert [queue.evictable(level) for level in range(3)] == [4, 3, 0]
     evicted = [queue.evict(1) for _ in range(4)]
     assert [request and request.number for request in evicted] == [1, 9, 0, None]
     assert queue.evict(2) is None

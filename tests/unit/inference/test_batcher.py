@@ -247,6 +247,25 @@ async def test_a_full_queue_refuses_the_least_important() -> None:
     await batcher.close()
 
 
+async def test_a_request_that_is_refused_displaces_nobody() -> None:
+    gate = threading.Event()
+    backend, inbox = FakeBackend(gate), Inbox()
+    batcher = make_batcher(backend, BatchPolicy(1), max_queue_size=3, priority_levels=2)
+    batcher.submit([make_request(inbox, [[0.0]], priority=1)])
+    await until(backend.started.is_set)
+    batcher.submit([make_request(inbox, [[float(level)]], priority=level) for level in (2, 1, 1)])
+    # Two slices: the one place that can be made is not enough.
+    long = make_request(inbox, [[1.0], [2.0]], priority=1)
+    batcher.submit([long])
+    assert [(answer.request, answer.error and answer.error.code) for answer in inbox.answers] == [
+        (long, Code.OVERLOADED)
+    ]
+    assert batcher.pending == 3
+    gate.set()
+    await batcher.close()
+    assert inbox.codes == [Code.OVERLOADED, None, None, None, None]
+
+
 async def test_what_a_batch_took_in_pieces_is_not_the_cost_of_its_rows() -> None:
     backend, inbox = FakeBackend(), Inbox()
     policy = BatchPolicy(4, max_delay_seconds=0.001)
@@ -267,12 +286,9 @@ async def test_an_objective_closes_batches_by_what_was_learnt() -> None:
     for number in range(40):
         batcher.submit([make_request(inbox, [[float(number)]])])
         await until(lambda number=number: len(inbox.answers) == number + 1)  # type: ignore[misc]
-    assert {report.reason for report in recorder.reports} <= {
-        CloseReason.GOAL,
-        CloseReason.IDLE,
-        CloseReason.OBJECTIVE,
-    }
-    assert policy.costs.seconds(1) > 0
+    # Nobody else is there to wait for.
+    assert {report.reason for report in recorder.reports} <= {CloseReason.GOAL, CloseReason.IDLE}
+    assert policy.costs_of(((1,),)).seconds(1) > 0
     await batcher.close()
 
 

@@ -86,8 +86,8 @@ def test_whoever_names_sizes_or_a_delay_gets_them() -> None:
 
 def test_a_share_under_an_objective_has_enough_rows() -> None:
     # Two rows are the smallest run whose rate is good; six of them are shared by two instances.
-    costs = CostCurve({1: 0.0035, 2: 0.004, 4: 0.008, 8: 0.016})
-    queue = queue_of(AdaptivePolicy(8, 0.1, instances=2, costs=costs), 6)
+    measured = {1: 0.0035, 2: 0.004, 4: 0.008, 8: 0.016}
+    queue = queue_of(AdaptivePolicy(8, 0.1, instances=2, measured=measured), 6)
     batches = [batch.rows for batch in iter(lambda: queue.take(0.0), None) if batch]
     assert batches == [3, 2, 1]
 
