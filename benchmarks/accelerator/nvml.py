@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from trireme_inference.device_metrics import DeviceError
+from trireme_inference.device_metrics import ReadingError
 from trireme_inference.nvml import Nvml
 
 _PERIOD_SECONDS = 0.1
@@ -31,14 +31,14 @@ def watched(number: int) -> Iterator[Utilisation]:
     found = Utilisation()
     try:
         library = Nvml()
-    except DeviceError:
+    except ReadingError:
         yield found
         return
     stop = threading.Event()
 
     def sample() -> None:
         while not stop.wait(_PERIOD_SECONDS):
-            with suppress(DeviceError):
+            with suppress(ReadingError):
                 share = library.utilisation(number)
                 if share is not None:
                     found.samples.append(share)

@@ -47,6 +47,8 @@ def torch_rates(
     """
     place = torch.device(device)
     moved = network.to(place, DTYPES[precision]).eval()
+    # FP32 is FP32, as in the service; not by `fp32_precision`, after which torch.export fails.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     runtime = f"torch {torch.__version__}" + (", from host memory" if from_host else "")
     rates = []
     for rows in sizes:
@@ -73,8 +75,13 @@ def onnx_rates(
     import onnxruntime  # only where it is there, and was built for the device
 
     number = int(device.partition(":")[2] or 0)
-    provider: Any = ("CUDAExecutionProvider", {"device_id": str(number)})
+    provider: Any = (
+        "CUDAExecutionProvider",
+        {"device_id": str(number), "use_tf32": "0"},
+    )  # as in the service
     providers = ["CPUExecutionProvider"] if device == "cpu" else [provider]
+    if device != "cpu":
+        onnxruntime.preload_dlls(directory="")  # as in the service
     session = onnxruntime.InferenceSession(str(model), providers=providers)
     place, name = device.partition(":")[0], session.get_inputs()[0].name
     rates = []

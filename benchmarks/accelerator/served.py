@@ -114,12 +114,13 @@ async def served_rate(
             answer = await infer(request, timeout=120)
             if len(answer) < rows:
                 raise RuntimeError(f"{model} answered {len(answer)} bytes to {rows} rows")
-            counted += begun <= time.perf_counter() <= end
+            counted += begun <= time.perf_counter()
 
     with watched(int(device.partition(":")[2] or 0)) as utilisation:
         await asyncio.gather(*(caller() for _ in range(outstanding)))
+        took = time.perf_counter() - begun  # with the last answer of every caller, which is counted
     runtime = f"served, {outstanding} requests under way"
-    return Rate(runtime, precision, rows, counted * rows / seconds, utilisation.percent)
+    return Rate(runtime, precision, rows, counted * rows / took, utilisation.percent)
 
 
 def _request(model: str, batch: np.ndarray) -> bytes:

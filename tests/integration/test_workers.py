@@ -193,6 +193,40 @@ def test_a_process_killed_while_a_batch_runs_costs_no_answer(
     assert (counts.crashes, counts.restarts, counts.refused) == (1, 1, 0)
 
 
+class Leaving:
+    """A caller who leaves once it is told to, and says when it was first asked for."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.left = False
+
+    @property
+    def cancelled(self) -> bool:
+        left = self.left
+        self.asked.set()
+        return left
+
+
+def test_those_who_leave_while_a_batch_waits_for_a_process_do_not_reach_it(
+    start: Start, counts: Counts, tmp_path: Path
+) -> None:
+    workers = start()
+    running = tmp_path / "running"
+    leaving, (stays, leaves) = Leaving(), requests_of(3, 4)
+    leaves.caller = leaving
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(guarded(workers), requests_of(crashing.WAITS))
+        eventually(lambda: running.exists() and running.read_text())
+        second = pool.submit(Execution("m", workers, SIGNATURE, stage=workers.stage).run, [stays, leaves])
+        assert leaving.asked.wait(10)
+        leaving.left = True
+        running.unlink()
+        assert [outcome(answer) for answer in first.result(20)] == [[crashing.WAITS * 2, 2]]
+        (answer,) = second.result(20)
+    assert (answer.request, outcome(answer)) == (stays, [6, 2])
+    assert counts.to_worker == 2 * 8
+
+
 def test_an_input_that_crashes_the_process_fails_alone_and_is_refused_from_then_on(
     start: Start, counts: Counts
 ) -> None:

@@ -73,15 +73,28 @@ class Doubler:
 
 
 def open_doubler(directory: Path, options: OpenOptions) -> Doubler:
-    """Opens, unless a file `refuse` or `die` says otherwise. Its device goes to a file `devices`."""
+    """Opens, unless a file `refuse` or `die` says otherwise. A file `devices` beside it has its device."""
     if (directory / "refuse").exists():
         raise SpecError("this model is refused")
     if (directory / "die").exists():
         os.kill(os.getpid(), signal.SIGSEGV)
-    if (directory / "devices").exists():
-        with (directory / "devices").open("a") as devices:
+    if (directory.parent / "devices").exists():
+        with (directory.parent / "devices").open("a") as devices:
             devices.write(f"{options.device}\n")
     return Doubler(directory, options.device)
+
+
+class Recluse(Doubler):
+    """A Doubler whose process dies of two rows."""
+
+    def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
+        if len(feed["x"]) > 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().run(feed, fetch)
+
+
+def open_recluse(directory: Path, options: OpenOptions) -> Recluse:
+    return Recluse(directory, options.device)
 
 
 def open_echo(directory: Path, options: OpenOptions) -> Echo:

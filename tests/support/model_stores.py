@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class FakeServable:
         self.weights = (files.directory / "model.onnx").read_text()
         self.descriptor = ModelDescriptor(task=files.spec.task, digest=self.weights)
         self.notes = "slower than it could be" if self.weights == "noted" else ""
+        self.held: Mapping[str, int] = {}
         self.closed = 0
 
     async def close(self) -> None:
@@ -59,6 +60,8 @@ class World:
         if self.gate is not None:
             assert self.gate.wait(10)
         servable = FakeServable(files)
+        if files.golden is not None and files.golden.read_text() != servable.weights:
+            raise SpecError("not the golden answer")
         if servable.weights == "bad":
             raise SpecError("the file is bad")
         if servable.weights == "odd":

@@ -142,6 +142,15 @@ def text() -> bytes:
     )
 
 
+def to_text() -> bytes:
+    """y BYTES [N] = the digits of x INT64 [N]."""
+    return _model(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.STRING)],
+        [_value("x", TensorProto.INT64, ["N"])],
+        [_value("y", TensorProto.STRING, ["N"])],
+    )
+
+
 def echo(kinds: Mapping[str, int], shape: Shape) -> bytes:
     """`<name>_out` = `<name>` of that ONNX type and shape, for every one of `kinds`."""
     return _model(

@@ -3,21 +3,40 @@
 Pure accounting: the store loads and closes. A place is taken for what a model is expected to need, before
 it is loaded, and corrected afterwards. When there is no room the least recently used of those that may
 leave do; a model that does not fit even then is refused, with what it lacks.
+
+The limit is that of this machine's memory. What is free on another device, such as a GPU, its driver knows
+best: a load is refused there by what the driver says, and the budget knows who may leave that device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from trireme_common.errors import Code, TriremeError
+from trireme_common.errors import Code, SpecError
+
+HOST = "cpu"
+"""The device whose memory is this machine's."""
 
 
-class NoRoomError(TriremeError):
-    """A model does not fit into what memory the models may take."""
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """Where room was missing."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(Code.MODEL_NOT_READY, detail)
+    device: str = HOST
+    missing: int = 0
+    """Bytes, as the device's driver counts them."""
+    departures: int = 0
+    """How many models had left the device, or come to rest there, when it was refused."""
+
+
+class NoRoomError(SpecError):
+    """A model does not fit into what memory the models may take; another time it may."""
+
+    def __init__(self, detail: str, shortage: Shortage = Shortage()) -> None:
+        super().__init__(detail)
+        self.code = Code.MODEL_NOT_READY
+        self.shortage = shortage
 
 
 @dataclass(slots=True, eq=False)
@@ -26,11 +45,17 @@ class Place:
 
     key: tuple[str, int]
     size: int
-    """Bytes, estimated."""
+    """Bytes of this machine's memory, estimated."""
     pinned: bool = False
     resting: bool = False
     """Loaded and not about to be closed: it may be asked to leave."""
     used: float = 0.0
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """Bytes by device, on others than HOST."""
+
+    def on(self, device: str) -> int:
+        """Bytes that it takes there."""
+        return self.size if device == HOST else self.elsewhere.get(device, 0)
 
 
 class MemoryBudget:
@@ -47,8 +72,13 @@ class MemoryBudget:
 
     @property
     def taken(self) -> int:
-        """Bytes of all places."""
+        """Bytes of this machine's memory that all places take."""
         return sum(place.size for place in self._places)
+
+    def by_device(self) -> dict[str, int]:
+        """Bytes of all places, of each device where one stands; HOST is always there."""
+        devices = {HOST}.union(*(place.elsewhere for place in self._places))
+        return {device: sum(place.on(device) for place in self._places) for device in sorted(devices)}
 
     def take(
         self, key: tuple[str, int], size: int, *, pinned: bool, swap: bool = False
@@ -59,12 +89,42 @@ class MemoryBudget:
 
         Raises NoRoomError where it does not fit although all leave that may; then none does.
         """
-        staying = key[0] if swap else None
-        leaving = list(self._make_room(size, staying)) if self._limit is not None else []
+        leaving: list[Place] = []
+        if self._limit is not None:
+            missing = self.taken + size - self._limit
+            leaving, short = self._leaving(HOST, missing, staying=key[0] if swap else None)
+            if short > 0:
+                raise NoRoomError(
+                    f"does not fit into memory: it needs about {_shown(size)}, {_shown(short)} more than is "
+                    f"left of the {_shown(self._limit)} for models beside those that are pinned or in "
+                    "exchange; raise TRIREME_INFERENCE_MODELS_MEMORY_BYTES and the container's memory, or "
+                    "serve fewer models"
+                )
         self._places.difference_update(leaving)
         place = Place(key, size, pinned, used=self._clock())
         self._places.add(place)
         return place, leaving
+
+    def clear(self, place: Place, refusal: NoRoomError, *, swap: bool = False) -> list[Place]:
+        """Those that have to leave the device that refused `place`; they are taken off at once. `swap` as
+        in `take`. Raises `refusal` where what they take there is less than is missing; then none leaves."""
+        shortage = refusal.shortage
+        staying = place.key[0] if swap else None
+        leaving, short = self._leaving(shortage.device, shortage.missing, staying=staying)
+        if short > 0:
+            raise refusal
+        self._places.difference_update(leaving)
+        return leaving
+
+    def overrun(self, place: Place) -> list[Place]:
+        """Those that have to leave because `place` turned out to take more than was expected; they are taken
+        off at once. It stays itself, and so do the other versions of its model, even if that is too much.
+        """
+        if self._limit is None:
+            return []
+        leaving, _ = self._leaving(HOST, self.taken - self._limit, staying=place.key[0])
+        self._places.difference_update(leaving)
+        return leaving
 
     def use(self, place: Place) -> None:
         """It is used now."""
@@ -74,29 +134,21 @@ class MemoryBudget:
         """What stood there is gone."""
         self._places.discard(place)
 
-    def _make_room(self, size: int, staying: str | None) -> Iterator[Place]:
-        assert self._limit is not None
-        missing = self.taken + size - self._limit
-        resting = sorted(
-            (
-                place
-                for place in self._places
-                if place.resting and not place.pinned and place.key[0] != staying
-            ),
-            key=lambda place: place.used,
-        )
-        short = missing - sum(place.size for place in resting)
-        if short > 0:
-            raise NoRoomError(
-                f"does not fit into memory: it needs about {_shown(size)}, {_shown(short)} more than is left "
-                f"of the {_shown(self._limit)} for models beside those that are pinned or in exchange; raise "
-                "TRIREME_INFERENCE_MODELS_MEMORY_BYTES and the container's memory, or serve fewer models"
-            )
-        for place in resting:
+    def _leaving(self, device: str, missing: int, *, staying: str | None) -> tuple[list[Place], int]:
+        """The least recently used of those that may leave a device, as many as make up for `missing` bytes;
+        and what is missing even then, if that is more than 0."""
+        resting = [
+            place
+            for place in self._places
+            if place.resting and not place.pinned and place.key[0] != staying and place.on(device)
+        ]
+        leaving = []
+        for place in sorted(resting, key=lambda place: place.used):
             if missing <= 0:
-                return
-            missing -= place.size
-            yield place
+                break
+            leaving.append(place)
+            missing -= place.on(device)
+        return leaving, missing
 
 
 def _shown(size: int) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,11 +46,13 @@ class VersionFiles:
     signature: str
     """Changes when any file of the version, or of those that all versions share, does."""
     notes: tuple[str, ...] = ()
-    """What of the model's files is not honoured."""
+    """What of the model's files is not honoured, and what they name that is not there."""
     triton: TritonModel | None = None
     """Where `spec` comes from a config.pbtxt."""
     override: Path | None = None
     """Where that one was brought by a load request, and the files were not."""
+    weights: str = ""
+    """Changes when a file of the model itself does."""
 
     @property
     def spec_file(self) -> str:
@@ -148,12 +150,13 @@ def _model_versions(directory: Path, reader: SpecReader, override: Path | None) 
     spec, notes, triton = found
     if not numbers:
         raise SpecError(f"{directory}: no version; put the model into {directory / '1'}")
+    notes = (*notes, *_missing(directory, spec, numbers))
     # What was read, not only what stands there now: a load request may have put another in its place.
     read = spec.model_dump_json() if triton is None else repr(triton.config)
     for number in numbers:
         version = directory / str(number)
-        made = VersionFiles(spec, number, version, "", notes, triton, override)
-        yield replace(made, signature=_signature(made, read))
+        made = VersionFiles(spec, number, version, "", notes=notes, triton=triton, override=override)
+        yield replace(made, signature=_signature(made, read), weights=_weights(made))
 
 
 def _read_model(
@@ -178,6 +181,19 @@ def _read_model(
             f"write a {SPEC_FILE} or a {CONFIG_FILE} with its inputs and outputs"
         )
     return None
+
+
+def _missing(directory: Path, spec: ModelSpec, numbers: list[int]) -> list[str]:
+    """Notes on versions that are named and not there. Raises SpecError where that is all of them: an order
+    to serve nothing looks otherwise."""
+    missing = [version for version in spec.versions.list if version not in numbers]
+    if not missing:
+        return []
+    named = ", ".join(map(str, missing))
+    if len(missing) == len(spec.versions.list):
+        there = ", ".join(map(str, numbers))
+        raise SpecError(f"{directory}: version policy 'specific' names {named}; there are only {there}")
+    return [f"version policy 'specific' names {named}, which are not there"]
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -205,11 +221,21 @@ def _is_version(path: Path) -> bool:
 
 
 def _signature(files: VersionFiles, read: str) -> str:
-    digest = hashlib.blake2b(read.encode(), digest_size=16)
     model = files.directory.parent
     config = (files.override or model) / CONFIG_FILE
     shared = (model / SPEC_FILE, config, model / GOLDEN_FILE, *files.label_files)
-    for path in (*shared, *sorted(files.directory.rglob("*"))):
+    return _stamp(read, (*shared, *sorted(files.directory.rglob("*"))))
+
+
+def _weights(files: VersionFiles) -> str:
+    names = set(MODEL_FILES) | ({files.triton.model_file} if files.triton is not None else set())
+    return _stamp("", (files.directory / name for name in sorted(names)))
+
+
+def _stamp(text: str, paths: Iterable[Path]) -> str:
+    """Changes when the text or any of the files does."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for path in paths:
         try:
             stat = path.stat()
         except OSError:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from trireme_common.memory import MemoryBudget, NoRoomError, Place
+from trireme_common.memory import HOST, MemoryBudget, NoRoomError, Place, Shortage
 from trireme_common.repository import MODEL_FILES, VersionFiles
 from trireme_common.stage_state import ModelDescriptor
 
@@ -22,7 +26,8 @@ class Servable(Protocol):
     """A loaded version: what a stage runs, and what it says of it.
 
     A servable may have `notes` (str): what of the spec is not honoured although it serves. They are
-    published as the reason of the READY version.
+    published as the reason of the READY version. It may have `held` (Mapping[str, int]): the bytes that it
+    was found to take once it was loaded, by device; HOST is this machine's memory.
     """
 
     @property
@@ -39,8 +44,8 @@ class MemoryObserver(Protocol):
 
     def evicted(self, model: str, version: str) -> None: ...
 
-    def holds(self, size: int, limit: int | None) -> None:
-        """The models are estimated to take `size` bytes, of `limit`."""
+    def holds(self, sizes: Mapping[str, int], limit: int | None) -> None:
+        """The models are estimated to take `sizes` bytes, by device; `limit` is that of HOST."""
 
 
 class NoObserver:
@@ -50,38 +55,59 @@ class NoObserver:
 
     def evicted(self, model: str, version: str) -> None: ...
 
-    def holds(self, size: int, limit: int | None) -> None: ...
+    def holds(self, sizes: Mapping[str, int], limit: int | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What loading a version is expected to need."""
+
+    size: int
+    """Bytes of this machine's memory."""
+    alone: bool = False
+    """It stands on a device whose driver knows what is free there only once a load has ended: it is loaded
+    while no other is that stands on one."""
+
+
+def footprint(files: VersionFiles) -> int:
+    """Bytes of a version's weights, or of all its files where it has none."""
+    sizes = [(path.name, path.stat().st_size) for path in files.files()]
+    weights = sum(size for name, size in sizes if name in MODEL_FILES)
+    return weights or sum(size for _, size in sizes)
 
 
 T = TypeVar("T", bound=Servable)
+R = TypeVar("R")
 
 
 class Shelf(Generic[T]):
-    """`load` runs in a thread. `hide` takes a servable that has to leave from those that are found.
+    """`load` and `needs` run in a thread. `hide` takes a servable that has to leave from those that are
+    found.
 
-    What a model needs is estimated from its files before it is loaded, and corrected upwards by what
-    `measure` (bytes of this process) grew meanwhile, where nothing else was loaded.
+    A place is taken for what a version needs, and is corrected by what it held once it was loaded. Where a
+    device has too little memory left by its driver's word, others leave it, and the load is tried again once.
     """
 
     def __init__(
         self,
         load: Callable[[VersionFiles], T],
-        hide: Callable[[Key], None],
+        hide: Callable[[Key, T], None],
         *,
         budget: MemoryBudget | None = None,
         observer: MemoryObserver | None = None,
-        measure: Callable[[], int] = lambda: 0,
+        needs: Callable[[VersionFiles], Needs] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._hide = hide
         self._budget = budget or MemoryBudget()
         self._observer = observer or NoObserver()
-        self._measure = measure
+        self._needs = needs or (lambda files: Needs(footprint(files)))
         self._clock = clock
-        self._bounded = self._budget.limit is not None
+        self._alone = asyncio.Lock()
         self._places: dict[T, Place] = {}
-        self._loading: set[Place] = set()
+        self._departures: Counter[str] = Counter()
+        self._closing: set[asyncio.Task[None]] = set()
         self._unsettled: set[Place] = set()
         self._settled = asyncio.Event()
 
@@ -90,52 +116,71 @@ class Shelf(Generic[T]):
 
         Who finds no room waits as long as something is loaded that nobody has used yet.
         """
-        place = await self._take(key, files, swap=swap)
-        alone = len(self._loading) == 1
+        needs = await asyncio.to_thread(self._needs, files)
+        turn: AbstractAsyncContextManager[object] = self._alone if needs.alone else nullcontext()
+        async with turn:
+            place, leaving = await self._room(
+                partial(self._budget.take, key, needs.size, pinned=files.spec.memory.pinned, swap=swap)
+            )
+            self._unsettled.add(place)
+            try:
+                await self._let_go(leaving)
+                return await self._filled(place, files, swap=swap)
+            except BaseException:
+                self._give_up(place)
+                raise
+
+    async def _filled(self, place: Place, files: VersionFiles, *, swap: bool) -> T:
         started = self._clock()
-        try:
-            servable, growth = await asyncio.to_thread(self._load_and_measure, files)
-        except BaseException:
-            self._give_up(place)
-            raise
-        if alone and len(self._loading) == 1:
-            place.size = max(place.size, growth)
+        servable = await self._loaded(place, files, swap=swap)
+        held: Mapping[str, int] = getattr(servable, "held", {})
+        place.size = held.get(HOST, place.size)
+        place.elsewhere = {device: size for device, size in held.items() if device != HOST}
         self._places[servable] = place
-        self._loading.discard(place)
         seconds = self._clock() - started
-        logger.info("model_loaded", model=key[0], version=key[1], seconds=round(seconds, 3), bytes=place.size)
-        self._observer.loaded(key[0], str(key[1]), seconds)
+        model, version = place.key
+        logger.info("model_loaded", model=model, version=version, seconds=round(seconds, 3), bytes=place.size)
+        self._observer.loaded(model, str(version), seconds)
         self._tell()
         return servable
 
-    def _load_and_measure(self, files: VersionFiles) -> tuple[T, int]:
-        before = self._measure()
-        servable = self._load(files)
-        return servable, self._measure() - before
+    async def _loaded(self, place: Place, files: VersionFiles, *, swap: bool) -> T:
+        """Makes room on each device that refuses the load for want of it, once."""
+        cleared: set[str] = set()
+        while True:
+            departed = self._departures.copy()
+            try:
+                return await asyncio.to_thread(self._load, files)
+            except NoRoomError as error:
+                refusal = error.with_traceback(None)  # its frames would live as long as this one
+            device = refusal.shortage.device
+            refusal.shortage = replace(refusal.shortage, departures=departed[device])
+            if device in cleared:
+                raise refusal
+            cleared.add(device)
+            self._settle(place)  # it holds nothing now, and nobody is to wait for it
+            leaving = await self._room(partial(self._budget.clear, place, refusal, swap=swap))
+            self._unsettled.add(place)
+            await self._let_go(leaving)
 
-    async def _take(self, key: Key, files: VersionFiles, *, swap: bool) -> Place:
-        size = await asyncio.to_thread(footprint, files)
+    async def _room(self, choose: Callable[[], R]) -> R:
         while True:
             try:
-                place, leaving = self._budget.take(key, size, pinned=files.spec.memory.pinned, swap=swap)
+                return choose()
             except NoRoomError:
                 if not self._unsettled:
                     raise
                 await self._settled.wait()  # what is being loaded may leave when it was used
-            else:
-                break
-        self._loading.add(place)
-        self._unsettled.add(place)
-        try:
-            await self._let_go(leaving)
-        except BaseException:
-            self._give_up(place)
-            raise
-        return place
+
+    def may_fit(self, shortage: Shortage | None) -> bool:
+        """Whether there may be room by now where it was missing; False where none was. Another try costs next
+        to nothing in this machine's memory, and a whole load elsewhere."""
+        if shortage is None:
+            return False
+        return shortage.device == HOST or self._departures[shortage.device] != shortage.departures
 
     def _give_up(self, place: Place) -> None:
         self._budget.free(place)
-        self._loading.discard(place)
         self._settle(place)
 
     def _settle(self, place: Place) -> None:
@@ -145,40 +190,61 @@ class Shelf(Generic[T]):
 
     def use(self, servable: T) -> None:
         """It is asked now."""
-        if self._bounded:
-            self._budget.use(self._places[servable])
+        self._budget.use(self._places[servable])
 
     def rest(self, servable: T, resting: bool) -> None:
         """Says whether it may be asked to leave; to be said of everything that was loaded."""
         place = self._places.get(servable)
-        if place is not None:
-            place.resting = resting
-            self._settle(place)
+        if place is None:
+            return
+        place.resting = resting
+        self._settle(place)
+        if resting:
+            self._departures.update(place.elsewhere.keys())
+            # Loads that overlapped may together hold more than each of them was expected to.
+            self._leave(self._budget.overrun(place))
 
     async def close(self, servable: T) -> None:
         """Frees it; one that cannot be freed must not keep others from being loaded."""
+        place = self._places.pop(servable, None)
+        if place is None:
+            return  # it has left already
         try:
             await servable.close()
         except Exception:
             logger.exception("model_close_failed")
         finally:
-            self._give_up(self._places.pop(servable))
+            self._give_up(place)
+            self._departures.update(place.elsewhere.keys())
             self._tell()
 
-    async def _let_go(self, leaving: list[Place]) -> None:
-        for servable in [servable for servable, place in self._places.items() if place in leaving]:
-            model, version = self._places[servable].key
-            logger.info("model_evicted", model=model, version=version)
-            self._hide((model, version))
-            self._observer.evicted(model, str(version))
+    async def _let_go(self, leaving: Iterable[Place]) -> None:
+        """Returns when they are gone."""
+        if closing := self._leave(leaving):
+            await asyncio.shield(closing)
+
+    def _leave(self, leaving: Iterable[Place]) -> asyncio.Task[None] | None:
+        """Nobody finds them from now on; the task closes them."""
+        going = [servable for servable, place in self._places.items() if place in leaving]
+        if not going:
+            return None
+        for servable in going:
+            key = self._places[servable].key
+            logger.info("model_evicted", model=key[0], version=key[1])
+            self._hide(key, servable)
+            self._observer.evicted(key[0], str(key[1]))
+        closing = asyncio.create_task(self._close_all(going))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return closing
+
+    async def _close_all(self, going: Iterable[T]) -> None:
+        for servable in going:
             await self.close(servable)
 
+    async def settle(self) -> None:
+        """Returns when everything that had to leave is gone."""
+        await asyncio.gather(*self._closing)
+
     def _tell(self) -> None:
-        self._observer.holds(self._budget.taken, self._budget.limit)
-
-
-def footprint(files: VersionFiles) -> int:
-    """Bytes of a version's weights, or of all its files where it has none."""
-    sizes = [(path.name, path.stat().st_size) for path in files.files()]
-    weights = sum(size for name, size in sizes if name in MODEL_FILES)
-    return weights or sum(size for _, size in sizes)
+        self._observer.holds(self._budget.by_device(), self._budget.limit)

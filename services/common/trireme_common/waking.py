@@ -52,6 +52,8 @@ class Waking(Generic[T]):
         try:
             servable = await self._shelf.load(entry.key, entry.files)
         except NoRoomError as error:  # another time there may be room
+            self._entries.crowded_out(entry, error)
+            self._woke(entry, failed=False)
             return TriremeError(error.code, f"model '{name}', version {version}: {error.detail}")
         except Exception as error:  # a foreign file can make a library raise anything
             if self._entries.get(entry.key) is entry:

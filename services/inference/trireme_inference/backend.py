@@ -68,6 +68,8 @@ class OpenOptions:
     inputs: tuple[TensorInfo, ...] = ()
     """What the spec declares, for model files that do not describe their tensors themselves."""
     outputs: tuple[TensorInfo, ...] = ()
+    batches: bool = False
+    """Requests may share a run, as rows of the first dimension of every tensor."""
     gpu_tf32: bool = False
     """Lets a GPU round the factors of FP32 products to TF32."""
     tensorrt: str = "off"

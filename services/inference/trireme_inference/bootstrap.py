@@ -14,7 +14,7 @@ from trireme_common.errors import SettingsError, SpecError
 from trireme_common.grpc_server import GrpcServer
 from trireme_common.memory import MemoryBudget
 from trireme_common.model_store import ModelStore
-from trireme_common.process_memory import available_bytes, resident_bytes
+from trireme_common.process_memory import available_bytes
 from trireme_common.stage import serve_stage
 from trireme_common.stage_servicer import StageServicer
 from trireme_common.tracing import NO_TRACER, Tracer, open_tracer
@@ -114,7 +114,7 @@ def build_store(
         state_dir=settings.state_dir,
         budget=MemoryBudget(limit, time.monotonic),
         observer=MemoryMetrics(registry),
-        measure=lambda: resident_bytes() + isolation.private_bytes(),
+        needs=loader.needs,
     )
 
 

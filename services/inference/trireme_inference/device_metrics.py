@@ -23,7 +23,7 @@ _PROC = Path("/proc")
 _INTERVAL_SECONDS = 1.0
 
 
-class DeviceError(Exception):
+class ReadingError(Exception):
     """The GPUs cannot be asked; says why."""
 
 
@@ -46,7 +46,7 @@ class Gpus(Protocol):
     """The GPUs of this machine."""
 
     def read(self) -> Sequence[GpuReading]:
-        """Raises DeviceError."""
+        """Raises ReadingError."""
 
 
 _GPU_GAUGES: Mapping[str, tuple[str, Callable[[GpuReading], float | None]]] = {
@@ -62,7 +62,7 @@ _GPU_GAUGES: Mapping[str, tuple[str, Callable[[GpuReading], float | None]]] = {
 
 
 class DeviceMetrics(Collector):
-    """Collector of both; registers itself. `open_gpus` is called at the first scrape and raises DeviceError;
+    """Collector of both; registers itself. `open_gpus` is called at the first scrape and raises ReadingError;
     GPUs that cannot be asked are left out, and a line of the log says so once."""
 
     def __init__(
@@ -96,7 +96,7 @@ class DeviceMetrics(Collector):
             if self._gpus is None and not self._failed:
                 self._gpus = self._open()
             readings = self._gpus.read() if self._gpus is not None else ()
-        except DeviceError as error:
+        except ReadingError as error:
             if not self._failed:
                 logger.info("gpu_metrics_off", reason=str(error))
             self._failed = True

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trireme_common.errors import SpecError
+from trireme_common.memory import NoRoomError, Shortage
 
 # What a model needs beside its weights: what its layers hand on, the runtime's workspaces.
 _ROOM_FACTOR = 1.2
@@ -49,20 +50,28 @@ def resolve_device(wanted: str, default: str, gpus: int) -> str:
 
 
 def require_room(weights_bytes: int, free_bytes: int | None, device: str, limit_bytes: int = 0) -> None:
-    """Raises SpecError saying by how much a model of so many bytes does not fit on a device.
+    """Raises where a model with weights of so many bytes does not fit on a device, saying by how much:
+    NoRoomError where others that stand there could make room, SpecError where it may not take so much.
 
     `free_bytes`: None where the driver does not tell. `limit_bytes`: the most that the model may take; 0
     is no limit.
     """
-    room = min((size for size in (free_bytes, limit_bytes or None) if size is not None), default=None)
     needed = int(weights_bytes * _ROOM_FACTOR) + _ROOM_BYTES
-    if room is None or needed <= room:
-        return
-    what = "TRIREME_INFERENCE_GPU_MEMORY_LIMIT_BYTES" if room == limit_bytes else "its free memory"
-    raise SpecError(
+    told = (
         f"does not fit on {device}: the weights take {_mib(weights_bytes)} and with room to run about "
-        f"{_mib(needed)}, which is {_mib(needed - room)} more than {what} of {_mib(room)}"
+        f"{_mib(needed)}, which is"
     )
+    if limit_bytes and needed > limit_bytes:
+        raise SpecError(
+            f"{told} {_mib(needed - limit_bytes)} more than TRIREME_INFERENCE_GPU_MEMORY_LIMIT_BYTES of "
+            f"{_mib(limit_bytes)}"
+        )
+    if free_bytes is not None and needed > free_bytes:
+        missing = needed - free_bytes
+        raise NoRoomError(
+            f"{told} {_mib(missing)} more than its free memory of {_mib(free_bytes)}",
+            Shortage(device, missing),
+        )
 
 
 def _mib(size: int) -> str:

@@ -13,8 +13,8 @@ from trireme_common.tensors import Array
 from trireme_common.tracing import log_ids
 from trireme_inference import run_clock
 from trireme_inference.backend import Backend, RunError
-from trireme_inference.requests import Answer, Request, RunTimes
-from trireme_inference.signature import Signature, Stack
+from trireme_inference.requests import Answer, MembersLeft, Request, RunTimes
+from trireme_inference.signature import Row, Signature, Stack
 from trireme_inference.workers.worker import WorkerLost
 
 logger = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ class Execution:
         signature: Signature,
         clock: Callable[[], float] = time.monotonic,
         *,
-        stage: Callable[[Sequence[Request]], Stack] | None = None,
+        stage: Callable[[Sequence[Request], Sequence[Row]], Stack] | None = None,
     ) -> None:
         self._model = model
         self._backend = backend
@@ -46,14 +46,19 @@ class Execution:
         WorkerLost where the process of the model died of it.
         """
         started = self._clock()
-        alive = [request for request in batch if not request.gone(started)]
+        # Parts before the look: one that is answered meanwhile, at its deadline, lets go of them.
+        rows = [request.parts for request in batch]
+        here = [pair for pair in zip(batch, rows, strict=True) if not pair[0].gone(started)]
+        alive, given = [request for request, _ in here], [parts for _, parts in here]
         if not alive:
             return []
         try:
-            stack = self._stage(alive) if self._stage is not None else None
-            feed = self._signature.feed(alive, stack)
+            stack = self._stage(alive, given) if self._stage is not None else None
+            feed = self._signature.feed(alive, stack, given)
             outputs, began, ended = self._run(feed)
             pieces = self._signature.split(outputs, alive)
+        except MembersLeft:
+            return self.run(batch)
         except WorkerLost:
             raise
         except TriremeError as refusal:  # nothing ran: the batch is not to blame
@@ -64,8 +69,7 @@ class Execution:
         except Exception as error:  # a runtime may raise anything; the batch is taken apart
             return self._take_apart(alive, error, started)
         now = self._clock()
-        rows = sum([request.rows for request in alive])
-        run = RunTimes(rows, began - started, ended - began, now - ended)
+        run = RunTimes(sum([request.rows for request in alive]), began - started, ended - began, now - ended)
         seconds = now - started
         return [
             Answer(request, parts, shapes, None, started - request.arrived, seconds, run)

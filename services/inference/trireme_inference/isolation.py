@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
-from weakref import WeakSet
 
 import structlog
 
 from trireme_common.errors import SpecError
 from trireme_common.repository import VersionFiles
 from trireme_inference.backend import Backend, Opener, OpenOptions, RunError
+from trireme_inference.content import Content
 from trireme_inference.crash_policy import CrashPolicy
 from trireme_inference.execution import Execution
 from trireme_inference.quarantine import Quarantine
 from trireme_inference.requests import Answer, Request
 from trireme_inference.signature import Signature
-from trireme_inference.warm_up import first_feed
+from trireme_inference.warm_up import first_runs
 from trireme_inference.workers.segment import SegmentPool
 from trireme_inference.workers.spawner import Spawner
 from trireme_inference.workers.worker import Worker, WorkerLost
@@ -67,7 +67,6 @@ class Isolation:
         self._limits = limits or Limits()
         self._spawners: dict[str, Spawner] = {}
         self._survived: set[tuple[str, str, str]] = set()
-        self._open: WeakSet[WorkerSet] = WeakSet()
         self._serving: dict[tuple[str, str], WorkerSet] = {}
 
     def kind(self, files: VersionFiles, options: OpenOptions) -> Kind:
@@ -79,20 +78,21 @@ class Isolation:
         files: VersionFiles,
         opener: Opener,
         options: OpenOptions,
-        digest: str,
+        content: Content,
         devices: Sequence[str] = (),
     ) -> Backend:
         """The model, opened; a WorkerSet of one process where runs are to happen there.
 
         `devices`: those of the processes in turn, the first of them that of `options`; empty where all
-        share that one. Raises SpecError, also where the file killed the process that opened it.
+        share that one. `content`: what was checked; every process after the first is started over the same
+        files or not at all. Raises SpecError, also where the file killed the process that opened it.
         """
         if self.kind(files, options) == "process":
-            return self._workers(files, opener, options, devices)
-        content = (_reference(opener), options.device, digest)
-        if content not in self._survived:
-            self._try(files, opener, options)
-            self._survived.add(content)
+            return self._workers(files, opener, options, content, devices)
+        tried = (_reference(opener), options.device, content.digest)
+        if tried not in self._survived:
+            self._try(files, opener, options, content)
+            self._survived.add(tried)
         return opener(files.directory, options)
 
     def watch(self, model: str, version: str, workers: WorkerSet | None) -> Callable[[], None]:
@@ -117,19 +117,20 @@ class Isolation:
 
     def nurseries(self) -> list[int]:
         """Process ids of those that fork workers."""
-        return [spawner.pid for spawner in self._spawners.values() if spawner.pid]
-
-    def private_bytes(self) -> int:
-        """Memory that the workers share with nobody."""
-        return sum(map(WorkerSet.private_bytes, self._open))
+        return [spawner.pid for spawner in list(self._spawners.values()) if spawner.pid]
 
     def close(self) -> None:
         """Ends what is left."""
-        for spawner in self._spawners.values():
+        for spawner in list(self._spawners.values()):
             spawner.close()
 
     def _workers(
-        self, files: VersionFiles, opener: Opener, options: OpenOptions, devices: Sequence[str] = ()
+        self,
+        files: VersionFiles,
+        opener: Opener,
+        options: OpenOptions,
+        content: Content,
+        devices: Sequence[str] = (),
     ) -> WorkerSet:
         name, version = files.spec.name, str(files.version)
         spawner = self._spawner(files.spec.backend)
@@ -140,25 +141,24 @@ class Isolation:
             there = replace(options, device=device)
             return Worker(spawner, pool, reference, directory, there, self._limits.start_seconds)
 
-        workers = WorkerSet(
+        return WorkerSet(
             start,
             self._telemetry.counts(name, version),
             name=f"{name}-{version}",
             hang_seconds=self._limits.hang_seconds,
             load_seconds=self._limits.start_seconds,
+            check=content.require_unchanged,
         )
-        self._open.add(workers)
-        return workers
 
     def _spawner(self, backend: str) -> Spawner:
         modules = _PRELOADED.get(backend, ())
         return self._spawners.setdefault(" ".join(modules), Spawner(modules))
 
-    def _try(self, files: VersionFiles, opener: Opener, options: OpenOptions) -> None:
-        workers = self._workers(files, opener, options)
+    def _try(self, files: VersionFiles, opener: Opener, options: OpenOptions, content: Content) -> None:
+        workers = self._workers(files, opener, options, content)
         try:
             if files.spec.warmup:
-                workers.run(first_feed(files, workers.inputs), tuple(info.name for info in workers.outputs))
+                first_runs(files, workers)
         except RunError:
             pass  # it survived; what is to be said of the answer is said when it is loaded
         except WorkerLost as lost:

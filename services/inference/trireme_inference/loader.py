@@ -10,22 +10,28 @@ from typing import Protocol
 import structlog
 
 from trireme_common.errors import SpecError
+from trireme_common.memory import HOST
 from trireme_common.model_spec import ModelSpec
-from trireme_common.repository import VersionFiles, content_digest
-from trireme_common.stage_state import ModelDescriptor, TensorInfo
+from trireme_common.process_memory import resident_bytes
+from trireme_common.repository import VersionFiles
+from trireme_common.shelf import Needs
+from trireme_common.stage_state import ModelDescriptor
 from trireme_common.triton.queue_policy import QueuePolicy
 from trireme_inference.backend import Backend, Opener, OpenOptions
 from trireme_inference.batcher import Batcher, Run
 from trireme_inference.bucket_trial import with_buckets
+from trireme_inference.content import Content
+from trireme_inference.declared import agreed
 from trireme_inference.devices import free_gpu_bytes
+from trireme_inference.held_memory import HeldMemory
 from trireme_inference.isolation import Isolation, batch_run, died
 from trireme_inference.observer import Observer
-from trireme_inference.placement import devices_of, devices_of_groups
+from trireme_inference.placement import devices_of, devices_of_groups, first_device
 from trireme_inference.scheduling import policy_notes, policy_of, sees_all
 from trireme_inference.servable import InferenceServable
 from trireme_inference.signature import Signature, batches
-from trireme_inference.triton_model import config_json, in_file, labelled, reshaped
-from trireme_inference.tuner import Tuner
+from trireme_inference.triton_model import completed, config_json, in_file, labelled, reshaped
+from trireme_inference.tuner import Open, Tuner
 from trireme_inference.tuning import Curve
 from trireme_inference.warm_up import warm_up
 from trireme_inference.workers.worker import WorkerLost
@@ -61,6 +67,14 @@ class Machine:
     """What every model is opened with, but for what its spec says."""
     close_grace_seconds: float = 30.0
 
+    def used_bytes(self, device: str) -> int | None:
+        """What is taken of a device, but for a constant: of HOST by this process, of a GPU by whomever; None
+        where nobody tells."""
+        if device == HOST:
+            return resident_bytes()
+        free = self.free_bytes(device)
+        return None if free is None else -free
+
 
 class Loader:
     """Loads versions; called in a thread, by a ModelStore whose loop is `loop`."""
@@ -78,17 +92,21 @@ class Loader:
         self._telemetry = telemetry
         self._loop = loop
         self._isolation = isolation
+        self._memory = HeldMemory(machine.used_bytes)
 
     def load(self, files: VersionFiles) -> InferenceServable:
         """Raises SpecError saying what is wrong with the version."""
         opener = self._opener(files.spec)
-        digest = content_digest(files, with_model=True)
+        content = Content.of(files)
         files, devices = self._placed(files)
         options = self._options(files, devices[0])
         behind: dict[Backend, WorkerSet] = {}
+        watched = {device for device in devices if device != HOST}
+        if self._isolation.kind(files, options) == "thread":
+            watched.add(HOST)
 
         def open_model(spec: ModelSpec, threads: int) -> Backend:
-            opened = self._isolation.open(files, opener, replace(options, threads=threads), digest, devices)
+            opened = self._isolation.open(files, opener, replace(options, threads=threads), content, devices)
             try:
                 backend = reshaped(opened, files)
             except BaseException:
@@ -98,9 +116,28 @@ class Loader:
                 behind[backend] = opened
             return backend
 
-        tuner = Tuner(files.spec, open_model, threads=self._machine.threads, gpu=options.device != "cpu")
+        with self._memory.growth(watched) as grown:
+            servable, workers = self._tuned(files, open_model, options.device, content.digest, behind)
+        stands = {options.device} if workers is None else set(workers.devices().values())
+        private = None if workers is None else workers.private_bytes()
+        servable.held = self._memory.held(files, stands - {HOST}, grown, private)
+        return servable
+
+    def needs(self, files: VersionFiles) -> Needs:
+        """What a load takes of this machine's memory. Raises SpecError for a device that is not there."""
+        return self._memory.needs(files, first_device(files, self._machine.device, self._gpus(files.spec)))
+
+    def _tuned(
+        self,
+        files: VersionFiles,
+        open_model: Open,
+        device: str,
+        digest: str,
+        behind: Mapping[Backend, WorkerSet],
+    ) -> tuple[InferenceServable, WorkerSet | None]:
+        tuner = Tuner(files.spec, open_model, threads=self._machine.threads, gpu=device != "cpu")
         try:
-            return self._assemble(files, tuner, digest, behind)
+            return self._assemble(files, tuner, digest, behind), behind.get(tuner.backend)
         except WorkerLost as lost:
             tuner.backend.close()
             raise died(lost) from None
@@ -120,7 +157,7 @@ class Loader:
     def _placed(self, files: VersionFiles) -> tuple[VersionFiles, tuple[str, ...]]:
         """The devices of the instances in turn, and the version with as many instances as stand there."""
         machine, spec = self._machine, files.spec
-        gpus = machine.gpus if spec.backend in machine.cuda_backends else 0
+        gpus = self._gpus(spec)
         if files.triton is not None and files.triton.gpus:
             devices = devices_of_groups(files.triton.gpus, gpus)
             instances = spec.instances.model_copy(update={"count": len(devices)})
@@ -132,6 +169,9 @@ class Loader:
             return replace(files, spec=spec, notes=notes), devices
         return files, devices_of(spec.instances.device, machine.device, gpus, machine.free_bytes)
 
+    def _gpus(self, spec: ModelSpec) -> int:
+        return self._machine.gpus if spec.backend in self._machine.cuda_backends else 0
+
     def _options(self, files: VersionFiles, device: str) -> OpenOptions:
         return replace(
             self._machine.options,
@@ -139,6 +179,7 @@ class Loader:
             model_file=files.triton.model_file if files.triton is not None else "",
             inputs=in_file(files, "input"),
             outputs=in_file(files, "output"),
+            batches=files.spec.batching.max_batch_size > 0,
         )
 
     def _assemble(
@@ -235,37 +276,8 @@ class _Draft:
 def _drafted(files: VersionFiles, backend: Backend) -> _Draft:
     """What the spec and the model file agree on. Raises SpecError where they do not."""
     spec, source = files.spec, files.spec_file
-    inputs = _agreed("input", tuple(map(TensorInfo.of, spec.inputs)), backend.inputs, source)
-    outputs = _agreed("output", tuple(map(TensorInfo.of, spec.outputs)), backend.outputs, source)
+    inputs = agreed("input", completed(files, "input", backend.inputs), backend.inputs, source)
+    outputs = agreed("output", completed(files, "output", backend.outputs), backend.outputs, source)
     outputs = labelled(files, outputs)
     batchable = spec.batching.max_batch_size > 0 and batches(inputs, outputs)
     return _Draft(spec, Signature(inputs, outputs, batchable), [*files.notes, *policy_notes(spec.batching)])
-
-
-def _agreed(
-    kind: str, declared: tuple[TensorInfo, ...], actual: tuple[TensorInfo, ...], source: str
-) -> tuple[TensorInfo, ...]:
-    """The declared tensors where they fit the model file's, else SpecError; the file's where none are
-    declared. A declared shape may be narrower than the file's; outputs may be left out."""
-    if not declared:
-        return actual
-    have = {info.name: info for info in actual}
-    for info in declared:
-        real = have.get(info.name)
-        if real is None:
-            raise SpecError(f"{source} declares {kind} '{info.name}'; the model file has {', '.join(have)}")
-        if info.datatype != real.datatype:
-            raise SpecError(
-                f"{kind} '{info.name}': {source} says {info.datatype}, the model file has {real.datatype}"
-            )
-        if len(info.shape) != len(real.shape) or any(
-            there not in (-1, said) for said, there in zip(info.shape, real.shape, strict=True)
-        ):
-            raise SpecError(
-                f"{kind} '{info.name}': {source} says shape {list(info.shape)}, "
-                f"the model file has {list(real.shape)}"
-            )
-    left_out = [name for name in have if name not in {info.name for info in declared}]
-    if left_out and kind == "input":
-        raise SpecError(f"the model file also takes input '{left_out[0]}', which {source} does not declare")
-    return declared

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from trireme_common.memory import HOST
 from trireme_common.quick_histogram import SECONDS_BUCKETS
 
 _LABELS = ["model", "version"]
@@ -30,10 +33,16 @@ class MemoryMetrics:
             "trireme_models_loaded_bytes", "Memory that the loaded models are estimated to take.",
             registry=registry,
         )  # fmt: skip
+        self._gpu_bytes = Gauge(
+            "trireme_models_gpu_bytes", "Memory of a GPU that the loaded models are estimated to take.",
+            ["device"], registry=registry,
+        )  # fmt: skip
         self._limit = Gauge(
             "trireme_models_memory_limit_bytes", "Memory that all models may take; 0 is no limit.",
             registry=registry,
         )  # fmt: skip
+
+        self._gpus: set[str] = set()
 
     def loaded(self, model: str, version: str, seconds: float) -> None:
         self._loads.labels(model, version).inc()
@@ -42,6 +51,9 @@ class MemoryMetrics:
     def evicted(self, model: str, version: str) -> None:
         self._evictions.labels(model, version).inc()
 
-    def holds(self, size: int, limit: int | None) -> None:
-        self._bytes.set(size)
+    def holds(self, sizes: Mapping[str, int], limit: int | None) -> None:
+        self._bytes.set(sizes[HOST])
         self._limit.set(limit or 0)
+        self._gpus.update(sizes.keys() - {HOST})
+        for gpu in self._gpus:
+            self._gpu_bytes.labels(gpu).set(sizes.get(gpu, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from trireme_inference.devices import free_gpu_bytes, require_room
 from trireme_inference.onnx_bfloat16 import run_with_bfloat16
 from trireme_inference.onnx_scan import check_external_data
 from trireme_inference.pinned_memory import PinnedMemory
+from trireme_inference.runtimes import installed
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
@@ -53,13 +55,15 @@ class OnnxBackend:
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
         self.device = device
-        self._staging = PinnedMemory(device) if device != "cpu" else None
         self._session = session
         self.inputs = tuple(_info(node) for node in session.get_inputs())
         self.outputs = tuple(_info(node) for node in session.get_outputs())
         self._texts = frozenset(info.name for info in self.inputs if info.datatype == "BYTES")
         tensors = (*self.inputs, *self.outputs)
         self._bfloat16 = frozenset(info.name for info in tensors if info.datatype == "BF16")
+        # ONNX Runtime's bindings refuse strings that go in, and those that come out end the process.
+        bindable = device != "cpu" and all(info.datatype != "BYTES" for info in tensors)
+        self._staging = PinnedMemory(device) if bindable else None
 
     def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
         if self._texts:
@@ -89,7 +93,7 @@ class OnnxBackend:
         """On a GPU: inputs come from pinned memory, which it reads without a copy in between."""
         binding = self._session.io_binding()
         for name, array in feed.items():
-            binding.bind_cpu_input(name, array if array.dtype == np.object_ else staging.copy(name, array))
+            binding.bind_cpu_input(name, staging.copy(name, array))
         for name in fetch:
             binding.bind_output(name)
         began = time.monotonic()
@@ -116,6 +120,8 @@ def open_onnx(directory: Path, options: OpenOptions) -> OnnxBackend:
     if options.device != "cpu":
         require_room(weights, free_gpu_bytes(options.device), options.device, options.gpu_memory_limit_bytes)
     providers = _providers(options)
+    if options.device != "cpu":
+        _load_libraries(options)
     try:
         session = onnxruntime.InferenceSession(
             str(path), _session_options(options), providers=providers, enable_fallback=False
@@ -132,6 +138,14 @@ def open_onnx(directory: Path, options: OpenOptions) -> OnnxBackend:
     if {"BF16", "BYTES"} <= {info.datatype for info in (*backend.inputs, *backend.outputs)}:
         raise SpecError(f"{path}: ONNX Runtime's Python cannot run a model with both bfloat16 and strings")
     return backend
+
+
+def _load_libraries(options: OpenOptions) -> None:
+    """Loads what ONNX Runtime's providers are linked to from where pip puts it: nothing else says to the
+    loader that it lies there, and a library that is loaded is found by its name."""
+    onnxruntime.preload_dlls(directory="")
+    if options.tensorrt != "off" and installed("tensorrt_libs"):
+        importlib.import_module("tensorrt_libs")  # loads them all
 
 
 def _session_options(options: OpenOptions) -> Any:
@@ -175,7 +189,7 @@ def _providers(options: OpenOptions) -> list[tuple[str, dict[str, str]]]:
     if _TENSORRT not in there:
         raise SpecError(
             "TRIREME_INFERENCE_TENSORRT: this onnxruntime has no TensorRT; install onnxruntime-gpu and "
-            "TensorRT's libraries (PyPI: tensorrt), or leave it off"
+            "TensorRT's libraries (pip install 'trireme-inference[gpu,tensorrt]'), or leave it off"
         )
     return [(_TENSORRT, _tensorrt(options, number)), (_CUDA, cuda), (_CPU, {})]
 

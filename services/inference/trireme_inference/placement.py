@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from trireme_common.errors import SpecError
+from trireme_common.repository import VersionFiles
 from trireme_common.triton.instances import GpuGroup
 from trireme_inference.devices import resolve_device
 
@@ -27,6 +28,16 @@ def devices_of(
     names = tuple(f"cuda:{number}" for number in range(gpus))
     emptiest = max(range(gpus), key=lambda number: free_bytes(names[number]) or 0)
     return names[emptiest:] + names[:emptiest]
+
+
+def first_device(files: VersionFiles, default: str, gpus: int) -> str:
+    """Device of a version's first instance; where it has a choice of GPUs, one of them.
+
+    `default` and `gpus` as in resolve_device. Raises SpecError as there.
+    """
+    if files.triton is not None and files.triton.gpus:
+        return devices_of_groups(files.triton.gpus, gpus)[0]
+    return resolve_device(files.spec.instances.device, default, gpus)
 
 
 def devices_of_groups(groups: Sequence[GpuGroup], gpus: int) -> tuple[str, ...]:

@@ -67,6 +67,10 @@ class Request:
         return self.answered or self.caller.cancelled or self.deadline <= now
 
 
+class MembersLeft(Exception):
+    """Nothing has run, because some of a batch left while it waited to: the others are chosen again."""
+
+
 @dataclass(slots=True, eq=False)
 class RunTimes:
     """Where the time of one good run was spent, in seconds; one for all the requests that it served."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trireme_common.stage_state import ModelDescriptor
 from trireme_inference import heap
@@ -33,6 +33,8 @@ class InferenceServable:
         self._backend = backend
         self._close_grace_seconds = close_grace_seconds
         self._on_close = on_close
+        self.held: Mapping[str, int] = {}
+        """Bytes that it was found to take once it was loaded, by device."""
 
     async def close(self) -> None:
         """Answers what is queued, then frees the model."""

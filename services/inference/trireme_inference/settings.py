@@ -40,7 +40,8 @@ class InferenceSettings(StageSettings):
     compute in FP32, but answers differ from a CPU's by about 1e-3, and golden.json must allow that."""
     tensorrt: Literal["off", "fp32", "fp16"] = "off"
     """Lets TensorRT run what it can of ONNX models on a GPU, in that precision; the rest runs on CUDA. It
-    builds an engine for every model at its first load, which takes minutes."""
+    builds an engine for every model at its first load, which takes minutes. No image has its libraries: they
+    come with `pip install 'trireme-inference[gpu,tensorrt]'`."""
     tensorrt_cache_dir: Path | None = None
     """Writable directory where TensorRT keeps its engines between starts; unset builds them again."""
     torch_precision: Literal["as_exported", "bfloat16", "float16"] = "as_exported"
@@ -49,11 +50,13 @@ class InferenceSettings(StageSettings):
     torch_compile: bool = False
     """Compiles torch.export programs with torch.compile when they load; needs a C compiler here."""
     torch_cuda_graphs: bool = False
-    """Replays torch models on a GPU as CUDA graphs, one for each shape, rows padded to powers of two."""
+    """Replays torch models on a GPU as CUDA graphs, one for each shape, rows padded to powers of two where
+    that leaves the answers as they are. What no graph can hold runs without."""
     models_memory_bytes: int = Field(0, ge=0)
-    """Memory that all models together may take, by the size of their files and what loading them added;
-    when it is spent, the least recently used one leaves until it is asked for again (`memory.pinned` keeps
-    it). 0 takes 80% of the container's memory limit, or of the machine's memory where there is none."""
+    """Memory that all models together may take, GPUs' aside, by the size of their files and what they were
+    found to hold; when it is spent, the least recently used one leaves until it is asked for again
+    (`memory.pinned` keeps it). 0 takes 80% of the container's memory limit, or of the machine's memory where
+    there is none."""
     oip_timeout_seconds: float = Field(60.0, gt=0)
     """Deadline of an Open Inference Protocol call whose client set none."""
     close_grace_seconds: float = Field(30.0, ge=0)

@@ -86,17 +86,21 @@ class Signature:
         """What requests must have in common to share a run: the shapes of their rows in it."""
         return request.shapes if self.buckets is None else self.buckets.padded(request.shapes)
 
-    def feed(self, requests: Sequence[Request], stack: Stack | None = None) -> dict[str, Array]:
+    def feed(
+        self, requests: Sequence[Request], stack: Stack | None = None, given: Sequence[Row] | None = None
+    ) -> dict[str, Array]:
         """Arrays for one run over requests of equal key, copied once, or not at all for one request.
 
-        `stack` copies the parts of an input to where the run wants them.
+        `stack` copies the parts of an input to where the run wants them. `given`: the parts of each
+        request, where it may let go of them meanwhile.
         """
+        given = given or [request.parts for request in requests]
         rows = sum(request.rows for request in requests)
         key = self.key(requests[0])
         as_they_are = self.buckets is None or all(request.shapes == key for request in requests)
         feed = {}
         for position, info in enumerate(self.inputs):
-            parts = [request.parts[position] for request in requests]
+            parts = [row[position] for row in given]
             if as_they_are:
                 # BYTES are taken apart here, wherever the run is.
                 copy = joined if stack is None or info.datatype == "BYTES" else stack

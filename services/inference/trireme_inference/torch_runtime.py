@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.export.passes import move_to_device_pass
+from torch.fx import GraphModule
 
 from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference import run_clock
 from trireme_inference.backend import OpenOptions, RunError
-from trireme_inference.cuda_graphs import CudaGraphs, to_pinned
+from trireme_inference.cuda_graphs import CudaDevice, CudaGraphs
 from trireme_inference.device_errors import run_error
 
 DTYPES = {
@@ -63,7 +64,8 @@ class TorchBackend:
         self._device = torch.device(options.device)
         self._precision = _PRECISIONS.get(options.torch_precision)
         self._streams = threading.local()
-        self._graphs = _graphs(self._call, options, self._device)
+        self._gpu = CudaDevice(self._device) if self._device.type == "cuda" else None
+        self._graphs = _graphs(self._call, options, self._gpu)
 
     def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
         try:
@@ -71,7 +73,7 @@ class TorchBackend:
                 host = [self._host(info, feed[info.name]) for info in self.inputs]
                 began = time.monotonic()
                 # On a GPU the copies there and back are part of it: they run in its stream.
-                answers = self._on_cpu(host) if self._device.type == "cpu" else self._on_gpu(host)
+                answers = self._call(host) if self._gpu is None else self._on_gpu(host, self._gpu)
                 run_clock.tell(began, time.monotonic())
         except torch.OutOfMemoryError as error:
             raise RunError("the device has too little memory left for this batch") from error
@@ -83,7 +85,7 @@ class TorchBackend:
         return [by_name[name] for name in fetch]
 
     def close(self) -> None:
-        del self._module, self._graphs
+        del self._module, self._graphs, self._gpu
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -95,20 +97,13 @@ class TorchBackend:
         np.copyto(target.numpy(), array)
         return staged
 
-    def _on_cpu(self, host: Sequence[Tensor]) -> Sequence[Tensor]:
-        return self._call(host)
-
-    def _on_gpu(self, host: Sequence[Tensor]) -> Sequence[Tensor]:
+    def _on_gpu(self, host: Sequence[Tensor], gpu: CudaDevice) -> Sequence[Tensor]:
         stream = getattr(self._streams, "own", None)
         if stream is None:
             stream = self._streams.own = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         with torch.cuda.device(self._device), torch.cuda.stream(stream):
-            if self._graphs is not None:
-                return self._graphs.run(host)
-            answers = self._call([tensor.to(self._device, non_blocking=True) for tensor in host])
-            back = [to_pinned(answer) for answer in answers]
-            stream.synchronize()
-            return back
+            by_graph = self._graphs.run(host) if self._graphs is not None else None
+            return by_graph if by_graph is not None else gpu.download(self._call(gpu.upload(host)))
 
     def _call(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Outputs in order. Raises ValueError where they are not those that are declared."""
@@ -137,7 +132,7 @@ def open_model(path: Path, options: OpenOptions) -> TorchBackend:
     device = torch.device(options.device)
     _prepare(device, options)
     try:
-        module, platform = _load(path, device)
+        module, platform = _load(path, device, options)
     except Exception as error:  # its loaders raise whatever the file makes them stumble over
         raise SpecError(
             f"{path}: torch refuses the model: {str(error).partition(chr(10))[0][:500]}"
@@ -153,14 +148,16 @@ def _prepare(device: torch.device, options: OpenOptions) -> None:
             raise SpecError(
                 f"device {device}: this torch cannot use CUDA; it is the CPU build, or the driver is old"
             )
-        torch.backends.fp32_precision = "tf32" if options.gpu_tf32 else "ieee"  # type: ignore[attr-defined]
+        # Not `fp32_precision`: torch's own compiler asks for these, which then raise.
+        torch.backends.cuda.matmul.allow_tf32 = options.gpu_tf32
+        torch.backends.cudnn.allow_tf32 = options.gpu_tf32
         if options.gpu_memory_limit_bytes:
             total = torch.cuda.get_device_properties(device).total_memory
             torch.cuda.set_per_process_memory_fraction(
                 min(1.0, options.gpu_memory_limit_bytes / total), device
             )
-    else:
-        torch.set_num_threads(options.threads)
+    # On a GPU too: what a model does on the CPU beside it would take every core.
+    torch.set_num_threads(options.threads)
     if options.torch_compile and not any(map(shutil.which, _COMPILERS[device.type])):
         raise SpecError(
             f"TRIREME_INFERENCE_TORCH_COMPILE: torch.compile needs a compiler, one of "
@@ -168,12 +165,14 @@ def _prepare(device: torch.device, options: OpenOptions) -> None:
         )
 
 
-def _load(path: Path, device: torch.device) -> tuple[Module, str]:
+def _load(path: Path, device: torch.device, options: OpenOptions) -> tuple[Module, str]:
     if path.suffix == ".pt2":
-        program = torch.export.load(str(path))
-        if device.type != "cpu":
-            program = move_to_device_pass(program, str(device))
-        return program.module(), "pytorch_export"
+        # To the CPU too: it may have been exported on a GPU.
+        program = move_to_device_pass(torch.export.load(str(path)), str(device))
+        module = program.module()
+        if options.torch_precision in _PRECISIONS:
+            _forget_types(module)
+        return module, "pytorch_export"
     with warnings.catch_warnings():
         # TorchScript is deprecated as a format to write; there are models in it that must be served.
         warnings.filterwarnings("ignore", message=".*torch.jit.load", category=DeprecationWarning)
@@ -181,13 +180,24 @@ def _load(path: Path, device: torch.device) -> tuple[Module, str]:
     return script.eval(), "pytorch_libtorch"
 
 
+def _forget_types(module: torch.nn.Module) -> None:
+    """Removes the checks that come with every `.to(dtype)` of an exported program: that what it converts is
+    still of the type that it had at the export, which autocast changes."""
+    check = torch.ops.aten._assert_tensor_metadata.default
+    for part in module.modules():
+        if isinstance(part, GraphModule):
+            for node in part.graph.find_nodes(op="call_function", target=check):
+                part.graph.erase_node(node)
+            part.recompile()
+
+
 def _graphs(
-    call: Callable[[Sequence[Tensor]], Sequence[Tensor]], options: OpenOptions, device: torch.device
+    call: Callable[[Sequence[Tensor]], Sequence[Tensor]], options: OpenOptions, gpu: CudaDevice | None
 ) -> CudaGraphs | None:
-    if not options.torch_cuda_graphs or device.type != "cuda":
+    if not options.torch_cuda_graphs or gpu is None:
         return None
     rows_first = all(info.shape[:1] == (-1,) for info in (*options.inputs, *options.outputs))
-    return CudaGraphs(call, device, pad=rows_first)
+    return CudaGraphs(call, gpu, pad=options.batches and rows_first)
 
 
 def _flat(answer: Any) -> Iterable[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -27,6 +28,25 @@ def in_file(files: VersionFiles, side: Side) -> tuple[TensorInfo, ...]:
     return tuple(replace(info, shape=shapes.get(info.name, info.shape)) for info in infos)
 
 
+def completed(files: VersionFiles, side: Side, actual: Sequence[TensorInfo]) -> tuple[TensorInfo, ...]:
+    """The tensors of the version's configuration, what a config.pbtxt leaves out of one as in `actual`, the
+    model file's. Raises SpecError for one that is not in the file, as far as it was to be completed."""
+    tensors = files.spec.inputs if side == "input" else files.spec.outputs
+    if tensors or files.triton is None:
+        return tuple(map(TensorInfo.of, tensors))
+    have = {info.name: info for info in actual}
+    infos = []
+    for tensor in files.triton.inputs if side == "input" else files.triton.outputs:
+        real = have.get(tensor.name)
+        if real is None:
+            raise SpecError(
+                f"{files.spec_file} declares {side} '{tensor.name}'; the model file has {', '.join(have)}"
+            )
+        shape = real.shape if tensor.shape is None else tensor.shape
+        infos.append(TensorInfo(tensor.name, tensor.datatype or real.datatype, shape))
+    return tuple(infos)
+
+
 def reshaped(backend: Backend, files: VersionFiles) -> Backend:
     """`backend` with the tensors that the model's configuration reshapes as callers see them.
 
@@ -35,7 +55,7 @@ def reshaped(backend: Backend, files: VersionFiles) -> Backend:
     triton = files.triton
     if triton is None or not (triton.input_shapes or triton.output_shapes):
         return backend
-    seen = {tensor.name: tensor.shape for tensor in (*files.spec.inputs, *files.spec.outputs)}
+    seen = {tensor.name: tensor.shape or () for tensor in (*triton.inputs, *triton.outputs)}
     return Reshaped(
         backend,
         {name: (seen[name], shape) for name, shape in triton.input_shapes.items()},
@@ -46,12 +66,9 @@ def reshaped(backend: Backend, files: VersionFiles) -> Backend:
 def labelled(files: VersionFiles, outputs: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
     """`outputs` with the names of their classes, a line each of the files that the configuration names.
 
-    Raises SpecError where a file cannot be read or belongs to no output.
+    Raises SpecError where a file cannot be read.
     """
     label_files = files.triton.label_files if files.triton is not None else {}
-    unknown = set(label_files) - {info.name for info in outputs}
-    if unknown:
-        raise SpecError(f"label_filename belongs to output '{min(unknown)}', which the model does not have")
     assets = Assets(files.directory.parent)
     return tuple(
         replace(info, labels=_labels(assets, label_files[info.name])) if info.name in label_files else info

@@ -53,6 +53,13 @@ def test_bf16_runs_in_its_own_type() -> None:
     assert network.layer.weight.dtype == torch.bfloat16
 
 
+def test_fp32_is_not_rounded_to_tf32() -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    torch_rates(Tiny(), SMALL.images(), "cpu", "fp32", (1,), 0.01, from_host=False)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_shares_are_of_the_best_raw_rate_in_that_precision() -> None:
     shown = table(
         [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from trireme_common.errors import Code
-from trireme_common.memory import MemoryBudget, NoRoomError, Place
+from trireme_common.memory import MemoryBudget, NoRoomError, Place, Shortage
 
 
 class World:
@@ -21,6 +21,12 @@ class World:
         place, _ = self.budget.take((name, 1), size, pinned=pinned)
         place.resting = True
         return place
+
+
+def on(gpu: str, place: Place, size: int) -> Place:
+    """It stands on a GPU, and takes nothing of this machine's memory."""
+    place.size, place.elsewhere = 0, {gpu: size}
+    return place
 
 
 def names(places: list[Place]) -> list[str]:
@@ -84,3 +90,45 @@ def test_without_a_limit_everything_fits() -> None:
     world.rest("a", 1 << 50)
     assert world.budget.take(("b", 1), 1 << 50, pinned=False)[1] == []
     assert world.budget.limit is None
+
+
+def test_who_stands_on_a_gpu_is_asked_to_leave_for_room_there_alone() -> None:
+    world = World()
+    on("cuda:0", world.rest("first", 0), 30)
+    on("cuda:1", world.rest("elsewhere", 0), 30)
+    on("cuda:0", world.rest("second", 0), 30)
+    world.rest("host", 100)
+    assert world.budget.by_device() == {"cpu": 100, "cuda:0": 60, "cuda:1": 30}
+    new, leaving = world.budget.take(("new", 1), 60, pinned=False)
+    assert names(leaving) == ["host"]
+    refusal = NoRoomError("no room", Shortage("cuda:0", 31))
+    assert names(world.budget.clear(new, refusal)) == ["first", "second"]
+    assert world.budget.by_device() == {"cpu": 60, "cuda:1": 30}
+
+
+def test_nobody_leaves_a_gpu_where_that_would_not_be_enough() -> None:
+    world = World()
+    on("cuda:0", world.rest("pinned", 0, pinned=True), 30)
+    on("cuda:0", world.rest("idle", 0), 30)
+    on("cuda:0", world.rest("new", 0), 30)
+    place, _ = world.budget.take(("new", 2), 0, pinned=False)
+    refusal = NoRoomError("no room", Shortage("cuda:0", 31))
+    with pytest.raises(NoRoomError) as refused:
+        world.budget.clear(place, refusal, swap=True)
+    assert refused.value is refusal
+    assert world.budget.by_device() == {"cpu": 0, "cuda:0": 90}
+
+
+def test_what_takes_more_than_was_expected_pushes_others_out_and_stays() -> None:
+    world = World()
+    world.rest("a", 40)
+    world.rest("b", 40)
+    grown = world.rest("c", 20)
+    world.rest("pinned", 0, pinned=True)
+    assert world.budget.overrun(grown) == []
+    grown.size = 40
+    assert names(world.budget.overrun(grown)) == ["a"]
+    grown.size = 200
+    assert names(world.budget.overrun(grown)) == ["b"]
+    assert world.budget.overrun(grown) == []
+    assert world.budget.taken == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ class Recorder:
     def __init__(self) -> None:
         self.loads: list[str] = []
         self.evictions: list[str] = []
-        self.held: tuple[int, int | None] = (0, None)
+        self.held: tuple[Mapping[str, int], int | None] = ({}, None)
 
     def loaded(self, model: str, version: str, seconds: float) -> None:
         self.loads.append(f"{model}/{version}")
@@ -43,8 +44,8 @@ class Recorder:
     def evicted(self, model: str, version: str) -> None:
         self.evictions.append(f"{model}/{version}")
 
-    def holds(self, size: int, limit: int | None) -> None:
-        self.held = (size, limit)
+    def holds(self, sizes: Mapping[str, int], limit: int | None) -> None:
+        self.held = (dict(sizes), limit)
 
 
 class Small(World):
@@ -143,7 +144,7 @@ async def test_who_was_used_least_recently_leaves_and_comes_back_when_asked(tmp_
     await world.store.refresh()
     assert world.heard.evictions == ["a/1"]
     assert world.ready() == {("a", "1"), ("b", "1"), ("c", "1")}
-    assert world.heard.held == (80, 100)
+    assert world.heard.held == ({"cpu": 80}, 100)
     gone = world.store.get("b", "1")
     world.store.get("c", "1")
     await world.ask("a")
@@ -225,14 +226,64 @@ async def test_a_version_that_changes_or_goes_while_it_is_loaded_for_a_request_i
     await world.store.close()
 
 
-async def test_what_loading_added_to_the_process_counts_where_it_is_more_than_the_files(
-    tmp_path: Path,
-) -> None:
+class Swelling(Small):
+    """A world whose models hold, once they are loaded, ten times what their files say."""
+
+    def load(self, files: VersionFiles) -> FakeServable:
+        servable = super().load(files)
+        servable.held = {"cpu": 10 * len(servable.weights)}
+        return servable
+
+
+async def test_what_a_model_was_found_to_hold_counts(tmp_path: Path) -> None:
     write_model(tmp_path, "m", 1, weights="x" * 10)
-    heard = Recorder()
-    sizes = iter([1000, 1300])
-    world = World(tmp_path, budget=MemoryBudget(1 << 20), observer=heard, measure=lambda: next(sizes))
+    world = Swelling(tmp_path, 1000)
     await world.store.refresh()
-    assert heard.held == (300, 1 << 20)
+    assert world.heard.held == ({"cpu": 100}, 1000)
     await world.store.close()
-    assert heard.held == (0, 1 << 20)
+    assert world.heard.held == ({"cpu": 0}, 1000)
+
+
+async def test_loads_that_overlapped_and_hold_too_much_leave_again(tmp_path: Path) -> None:
+    for name in "abc":
+        write_model(tmp_path, name, 1, spec=LAZY.format(name), weights="x" * 10)
+    world = Swelling(tmp_path, 250)
+    await world.store.refresh()
+    world.gate = threading.Event()
+    asking = [asyncio.create_task(world.ask(name)) for name in "abc"]
+    await until(lambda: len(world.loaded) == 3)  # each was let in by the size of its files
+    world.gate.set()
+    await asyncio.gather(*asking)
+    await until(lambda: world.heard.held == ({"cpu": 200}, 250))
+    assert len(world.heard.evictions) == 1
+    assert world.ready() == {(name, "1") for name in "abc"}
+    for name in "abc":
+        assert (await world.ask(name)).weights == "x" * 10
+
+
+async def test_a_model_that_holds_more_than_there_is_stays_alone(tmp_path: Path) -> None:
+    write_model(tmp_path, "a", 1, weights="x" * 10)
+    write_model(tmp_path, "b", 1, weights="x" * 50)
+    world = Swelling(tmp_path, 250)
+    await world.store.refresh()
+    await until(lambda: world.heard.held == ({"cpu": 500}, 250))
+    assert world.heard.evictions == ["a/1"]
+    await world.ask("a")
+    assert world.heard.evictions == ["a/1", "b/1"]
+
+
+async def test_files_that_changed_replace_a_servable_that_others_may_have_pushed_out(tmp_path: Path) -> None:
+    write_model(tmp_path, "a", 1, weights="x" * 40)
+    write_model(tmp_path, "b", 1, spec=LAZY.format("b"), weights="x" * 40)
+    world = Small(tmp_path, 100)
+    await world.store.refresh()
+    old = world.store.get("a", "1")
+    world.weights("a", 1, "y" * 40)
+    await world.store.refresh()
+    await world.ask("b")  # the old one, used least recently, leaves before its time
+    assert old.closed == 1
+    assert world.store.get("a", "1").weights == "y" * 40
+    world.now = LINGER
+    await world.store.refresh()
+    assert old.closed == 1
+    assert world.store.get("a", "1").closed == 0

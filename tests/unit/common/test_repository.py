@@ -190,6 +190,27 @@ def test_bad_configurations_leave_their_neighbours(tmp_path: Path) -> None:
     assert "model.pt does not say what it takes and gives" in reasons["torch"]
 
 
+@pytest.mark.parametrize("kind", ["model.yaml", "config.pbtxt"])
+def test_versions_that_are_named_and_not_there(tmp_path: Path, kind: str) -> None:
+    def policy(*versions: int) -> VersionFiles | str:
+        if kind == "model.yaml":
+            spec = f"name: m\nversions: {{policy: specific, list: {list(versions)}}}\n"
+            write_model(tmp_path, "m", 1, 2, spec=spec)
+        else:
+            text = f"version_policy {{ specific {{ versions: {list(versions)} }} }}"
+            write_triton_model(tmp_path, "m", text, {1: b"", 2: b""})
+        found = scan(tmp_path)
+        shutil.rmtree(tmp_path / "m")
+        return found.versions[0] if found.versions else found.broken[0][1]
+
+    there, some, none = policy(1, 2), policy(2, 9), policy(8, 9)
+    assert isinstance(there, VersionFiles)
+    assert there.notes == ()
+    assert isinstance(some, VersionFiles)
+    assert some.notes == ("version policy 'specific' names 9, which are not there",)
+    assert none == f"{tmp_path / 'm'}: version policy 'specific' names 8, 9; there are only 1, 2"
+
+
 def test_signature_and_digest_follow_config_and_labels(tmp_path: Path) -> None:
     config = 'output { name: "y" label_filename: "labels.txt" }'
     folder = write_triton_model(tmp_path, "m", config, {1: b"w"}, labels_txt="a\nb\n")

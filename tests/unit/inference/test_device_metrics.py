@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
-from trireme_inference.device_metrics import DeviceError, DeviceMetrics, GpuReading, Processors
+from trireme_inference.device_metrics import DeviceMetrics, GpuReading, Processors, ReadingError
 
 STAT = "cpu  {user} 0 {system} {idle} 0 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 1\n"
 MEMINFO = "MemTotal:       1000 kB\nMemFree:         100 kB\nMemAvailable:    250 kB\n"
@@ -21,7 +21,7 @@ class FakeGpus:
 
     def read(self) -> list[GpuReading]:
         if self.lost:
-            raise DeviceError("NVML: GPU is lost")
+            raise ReadingError("NVML: GPU is lost")
         self.joules += 40
         return [
             GpuReading("GPU-a", 0.5, 800, 200, 75.5, 300.0, self.joules),
@@ -67,7 +67,7 @@ def test_without_a_library_the_gauges_are_absent_and_one_line_says_so() -> None:
     def missing() -> FakeGpus:
         nonlocal asked
         asked += 1
-        raise DeviceError("nvidia-ml-py is not installed")
+        raise ReadingError("nvidia-ml-py is not installed")
 
     DeviceMetrics(registry, missing)
     with capture_logs() as lines:

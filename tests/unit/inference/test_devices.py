@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trireme_common.errors import SpecError
+from trireme_common.memory import NoRoomError, Shortage
 from trireme_inference.devices import free_gpu_bytes, gpu_count, require_room, resolve_device
 from trireme_inference.runtimes import installed, with_cuda
 
@@ -38,14 +39,21 @@ def test_only_auto_falls_back(wanted: str, gpus: int, expected: str) -> None:
 
 
 def test_a_model_that_does_not_fit_says_by_how_much() -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(NoRoomError) as caught:
         require_room(1000 * MIB, 1024 * MIB, "cuda:1")
+    assert caught.value.shortage == Shortage("cuda:1", 432 * MIB)
     assert caught.value.detail == (
         "does not fit on cuda:1: the weights take 1000 MiB and with room to run about 1456 MiB, which is "
         "432 MiB more than its free memory of 1024 MiB"
     )
     with pytest.raises(SpecError, match="432 MiB more than TRIREME_INFERENCE_GPU_MEMORY_LIMIT_BYTES of 1024"):
         require_room(1000 * MIB, 4096 * MIB, "cuda:1", limit_bytes=1024 * MIB)
+
+
+def test_no_other_model_has_to_leave_for_one_that_may_not_take_so_much() -> None:
+    with pytest.raises(SpecError) as caught:
+        require_room(1000 * MIB, 512 * MIB, "cuda:1", limit_bytes=1024 * MIB)
+    assert not isinstance(caught.value, NoRoomError)
 
 
 @pytest.mark.parametrize(("free", "limit"), [(1456 * MIB, 0), (None, 0), (None, 1456 * MIB)])

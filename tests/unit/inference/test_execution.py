@@ -1,12 +1,22 @@
-"""Where the time of a run goes, on a clock that ticks once at every look."""
+"""Where the time of a run goes, on a clock that ticks once at every look; and who leaves before it."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import pytest
 
 from tests.support.inference_fakes import POISON, SIGNATURE, FakeBackend, Inbox, make_request
 from trireme_common.tensors import Array
 from trireme_inference import run_clock
 from trireme_inference.execution import Execution
+from trireme_inference.requests import MembersLeft, Request
+from trireme_inference.signature import Row, Stack, joined
+
+
+@pytest.fixture(autouse=True)
+def nothing_told_before() -> None:
+    """Other tests run models in this thread, and ask nothing."""
+    run_clock.told(0.0, 0.0)
 
 
 class Converting(FakeBackend):
@@ -53,3 +63,42 @@ def test_a_batch_that_is_taken_apart_has_a_run_for_every_part_that_went_well() -
     assert first.run is not last.run
     assert last.run is not None
     assert guilty.run is None
+
+
+class Answered(FakeBackend):
+    """Answers a request, as its deadline does on another thread, while the batch is made ready; where it
+    `leaves` says so, the run finds it out."""
+
+    def __init__(self, request: Request, *, leaves: bool = False) -> None:
+        super().__init__()
+        self.request, self.leaves = request, leaves
+
+    def stage(self, requests: Sequence[Request], rows: Sequence[Row]) -> Stack:
+        self.request.answered, self.request.parts = True, ()
+        return joined
+
+    def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
+        if self.leaves:
+            self.leaves = False
+            raise MembersLeft
+        return super().run(feed, fetch)
+
+
+def three() -> list[Request]:
+    return [make_request(Inbox(), [[value]]) for value in (1.0, 2.0, 3.0)]
+
+
+def test_a_request_that_is_answered_while_its_batch_is_made_ready_does_not_fail_the_others() -> None:
+    requests = three()
+    backend = Answered(requests[1])
+    answers = Execution("m", backend, SIGNATURE, stage=backend.stage).run(requests)
+    assert [answer.error for answer in answers] == [None] * 3
+    assert [run.ravel().tolist() for run in backend.runs] == [[1.0, 2.0, 3.0]]
+
+
+def test_those_that_leave_while_their_batch_waits_for_a_process_do_not_run() -> None:
+    requests = three()
+    backend = Answered(requests[1], leaves=True)
+    answers = Execution("m", backend, SIGNATURE, stage=backend.stage).run(requests)
+    assert [answer.request for answer in answers] == [requests[0], requests[2]]
+    assert [run.ravel().tolist() for run in backend.runs] == [[1.0, 3.0]]

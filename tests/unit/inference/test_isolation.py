@@ -1,15 +1,18 @@
 """Where a model runs: what its spec says, else the setting, else what is best for its backend."""
 
+import json
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from tests.support import onnx_models
+from tests.support import crashing, onnx_models
 from tests.support.onnx_models import write_version
-from tests.support.workers import CountsByVersion
+from tests.support.workers import CountsByVersion, shared_isolation
+from trireme_common.errors import SpecError
 from trireme_common.repository import VersionFiles, scan
 from trireme_inference.backend import OpenOptions
+from trireme_inference.content import Content
 from trireme_inference.isolation import Isolation, Kind
 from trireme_inference.workers.worker_set import WorkerSet
 
@@ -66,5 +69,25 @@ def test_the_memory_of_a_version_is_that_of_its_newest_load() -> None:
 def test_what_runs_nothing_has_no_processes() -> None:
     isolation = Isolation(CountsByVersion())
     assert isolation.nurseries() == []
-    assert isolation.private_bytes() == 0
     isolation.close()
+
+
+@pytest.mark.parametrize(("most", "refused"), [("32", True), ("1", False), ("0", False)])
+def test_a_model_for_threads_is_tried_in_a_process_with_as_many_rows_as_at_its_load(
+    tmp_path: Path, most: str, refused: bool
+) -> None:
+    files = files_of(tmp_path, f"instances: {{isolation: thread}}\nbatching: {{max_batch_size: {most}}}")
+    isolation, content = shared_isolation(), Content.of(files)
+    if refused:
+        with pytest.raises(SpecError, match="SIGSEGV"):
+            isolation.open(files, crashing.open_recluse, OpenOptions(), content)
+    else:
+        isolation.open(files, crashing.open_recluse, OpenOptions(), content).close()
+
+
+def test_a_golden_request_of_another_rank_is_left_to_the_load_to_refuse(tmp_path: Path) -> None:
+    files = files_of(tmp_path, "instances: {isolation: thread}")
+    scalar = {"name": "x", "datatype": "FP32", "shape": [], "data": [1.0]}
+    golden = {"request": {"inputs": [scalar]}, "response": {"outputs": [scalar | {"name": "y"}]}}
+    (files.directory / "golden.json").write_text(json.dumps(golden))
+    shared_isolation().open(files, crashing.open_doubler, OpenOptions(), Content.of(files)).close()

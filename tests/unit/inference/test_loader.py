@@ -1,6 +1,7 @@
 """Versions that load, and what is said of those that do not."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tests.support.onnx_models import golden_of, write_version
 from tests.support.workers import shared_isolation
 from trireme_common.errors import SpecError
 from trireme_common.repository import scan
+from trireme_inference.backend import Backend, Opener, OpenOptions
 from trireme_inference.bootstrap import BACKENDS
 from trireme_inference.loader import Loader, Machine
+from trireme_inference.onnx_backend import open_onnx
 from trireme_inference.servable import InferenceServable
 
 SCALE = """\
@@ -24,11 +27,11 @@ outputs: [{name: y, datatype: FP32, shape: [-1, 4]}]
 ROW = np.array([[1, 2, 3, 4]], np.float32)
 
 
-def load(models: Path, **machine: Any) -> InferenceServable:
+def load(models: Path, openers: Mapping[str, Opener] = BACKENDS, **machine: Any) -> InferenceServable:
     """Loads the one version in `models`."""
     (files,) = scan(models).versions
     loop = asyncio.get_event_loop()
-    return Loader(BACKENDS, Machine(**machine), Pending(), loop, shared_isolation()).load(files)
+    return Loader(openers, Machine(**machine), Pending(), loop, shared_isolation()).load(files)
 
 
 def refusal(models: Path, **machine: Any) -> str:
@@ -147,6 +150,26 @@ async def test_a_model_whose_rows_are_not_independent_is_not_batched(
     assert not servable.signature.batchable
     assert servable.descriptor.max_batch_size == 0
     assert note in servable.notes
+    await servable.close()
+
+
+OPENED: list[OpenOptions] = []
+
+
+def noting(directory: Path, options: OpenOptions) -> Backend:
+    """Opens an ONNX model and keeps what it was opened with, in the process that calls it."""
+    OPENED.append(options)
+    return open_onnx(directory, options)
+
+
+@pytest.mark.parametrize(("spec", "batches"), [("", True), ("batching: {max_batch_size: 0}\n", False)])
+async def test_a_backend_is_told_whether_requests_share_runs(
+    tmp_path: Path, spec: str, batches: bool
+) -> None:
+    write_version(tmp_path, "m", 1, onnx_models.scale(2.0), spec=spec)
+    OPENED.clear()
+    servable = load(tmp_path, {"onnxruntime": noting})
+    assert {options.batches for options in OPENED} == {batches}
     await servable.close()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trireme_inference.device_metrics import DeviceError, GpuReading
+from trireme_inference.device_metrics import GpuReading, ReadingError
 from trireme_inference.nvml import Nvml
 
 
@@ -74,15 +74,15 @@ def test_a_lost_gpu_and_a_missing_driver_are_said(monkeypatch: pytest.MonkeyPatc
 
     nvml = opened(monkeypatch, binding(nvmlDeviceGetUtilizationRates=lost))
     for ask in (nvml.read, lambda: nvml.utilisation(0)):
-        with pytest.raises(DeviceError, match="GPU is lost"):
+        with pytest.raises(ReadingError, match="GPU is lost"):
             ask()
-    with pytest.raises(DeviceError, match="lost"):
+    with pytest.raises(ReadingError, match="lost"):
         opened(monkeypatch, binding(nvmlInit=lost))
 
 
 def test_a_missing_binding_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    with pytest.raises(DeviceError, match="nvidia-ml-py"):
+    with pytest.raises(ReadingError, match="nvidia-ml-py"):
         Nvml()
 
 
@@ -92,7 +92,7 @@ def test_what_is_installed_here_answers_or_says_why_not() -> None:
         nvml = Nvml()
         gpus = nvml.read()
         nvml.close()
-    except DeviceError as error:
+    except ReadingError as error:
         said = str(error)
     assert gpus or said.startswith(("nvidia-ml-py", "NVML: "))
     assert len({gpu.uuid for gpu in gpus}) == len(gpus)

@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +18,7 @@ from tests.support import onnx_models
 from trireme_common.cpus import available_cpus
 from trireme_common.errors import SpecError
 from trireme_inference.backend import OpenOptions, RunError
-from trireme_inference.onnx_backend import open_onnx
+from trireme_inference.onnx_backend import OnnxBackend, open_onnx
 from trireme_inference.onnx_scan import check_external_data
 from trireme_inference.runtimes import with_cuda
 
@@ -150,10 +154,62 @@ def test_damaged_files_are_read_to_their_end_or_refused(
         check_external_data(tmp_path / "model.onnx")
 
 
+ON_CUDA = OpenOptions(device="cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("model", "feed", "expected"),
+    [
+        (onnx_models.scale(3.0), np.ones((2, 4), np.float32), np.full((2, 4), 3, np.float32)),
+        (onnx_models.text(), np.array([b"a", b""], object), np.array([b"a", b""], object)),
+        (onnx_models.to_text(), np.array([1, -2], np.int64), np.array([b"1", b"-2"], object)),
+    ],
+)
+def test_what_a_gpu_is_given_beside_its_memory_is_the_same(
+    model: bytes, feed: np.ndarray, expected: np.ndarray
+) -> None:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    backend = OnnxBackend(session, "cuda:0")  # only how tensors go in and out depends on the name
+    (output,) = backend.run({"x": feed}, ("y",))
+    assert output.dtype == expected.dtype
+    assert output.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "loaded"),
+    [
+        (OpenOptions(), set()),
+        (ON_CUDA, {"cuda"}),
+        (replace(ON_CUDA, tensorrt="fp16"), {"cuda", "tensorrt"}),
+    ],
+)
+def test_the_libraries_of_a_gpu_are_loaded_before_a_session_asks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: OpenOptions, loaded: set[str]
+) -> None:
+    (tmp_path / "tensorrt_libs.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt_libs", raising=False)
+    found: set[str] = set()
+    asked: list[set[str]] = []
+
+    def session(*_: Any, **__: Any) -> None:
+        asked.append(found | ({"tensorrt"} if "tensorrt_libs" in sys.modules else set()))
+        raise RuntimeError("no session here")
+
+    names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda **_: found.add("cuda"))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    with pytest.raises(SpecError, match="no session here"):
+        open_onnx(write(tmp_path, onnx_models.scale(1.0)), options)
+    monkeypatch.delitem(sys.modules, "tensorrt_libs", raising=False)
+    assert asked == [loaded]
+
+
 @pytest.mark.skipif("onnxruntime" in with_cuda(), reason="this onnxruntime has CUDA")
 def test_cuda_is_refused_where_the_runtime_has_none(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="without CUDA"):
-        open_onnx(write(tmp_path, onnx_models.scale(1.0)), OpenOptions(device="cuda:0"))
+        open_onnx(write(tmp_path, onnx_models.scale(1.0)), ON_CUDA)
 
 
 @pytest.mark.parametrize(

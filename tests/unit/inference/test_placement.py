@@ -99,17 +99,17 @@ def load(models: Path, isolation: Isolation) -> InferenceServable:
 )
 async def test_every_worker_is_told_its_gpu(tmp_path: Path, instances: str, expected: str) -> None:
     version = write_version(tmp_path, "m", 1, b"", spec=f"instances: {instances}\n")
-    (version / "devices").touch()
+    (version.parent / "devices").touch()
     await load(tmp_path, shared_isolation()).close()
-    assert (version / "devices").read_text().split() == [f"cuda:{n}" for n in expected.split()]
+    assert (version.parent / "devices").read_text().split() == [f"cuda:{n}" for n in expected.split()]
 
 
 async def test_the_gpus_of_an_instance_group_are_all_used(tmp_path: Path) -> None:
     version = write_version(tmp_path, "m", 1, b"")
     (tmp_path / "m" / "config.pbtxt").write_text("instance_group { kind: KIND_GPU gpus: [ 0, 2 ] count: 2 }")
-    (version / "devices").touch()
+    (version.parent / "devices").touch()
     servable = load(tmp_path, shared_isolation())
-    assert (version / "devices").read_text().split() == ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]
+    assert (version.parent / "devices").read_text().split() == ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]
     assert servable.notes == ""
     await servable.close()
 
@@ -117,10 +117,10 @@ async def test_the_gpus_of_an_instance_group_are_all_used(tmp_path: Path) -> Non
 async def test_instances_in_threads_share_the_first_gpu_and_that_is_said(tmp_path: Path) -> None:
     version = write_version(tmp_path, "m", 1, b"")
     (tmp_path / "m" / "config.pbtxt").write_text("instance_group { kind: KIND_GPU gpus: [ 2, 0 ] }")
-    (version / "devices").touch()
+    (version.parent / "devices").touch()
     isolation = Isolation(CountsByVersion(), preferred="thread")
     servable = load(tmp_path, isolation)
-    assert set((version / "devices").read_text().split()) == {"cuda:2"}
+    assert set((version.parent / "devices").read_text().split()) == {"cuda:2"}
     assert "instances in threads all stand on cuda:2" in servable.notes
     await servable.close()
     isolation.close()

@@ -18,7 +18,6 @@ from tests.support.torch_models import Linear, Two, write_program, write_script
 from trireme_common.errors import SpecError
 from trireme_common.stage_state import TensorInfo
 from trireme_inference.backend import OpenOptions, RunError
-from trireme_inference.cuda_graphs import padded_shape
 from trireme_inference.torch_backend import open_torch
 
 X = TensorInfo("x", "FP32", (-1, 4))
@@ -91,6 +90,42 @@ def test_lower_precision_answers_in_the_declared_type(version: Path, precision: 
     assert answer.dtype == np.float32
     np.testing.assert_allclose(answer, expected(ROWS), rtol=2e-2)
     assert (answer != expected(ROWS)).any()
+
+
+class Steps(nn.Module):
+    """Two layers, and FP32 asked for between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.last(self.first(x).float())
+        return answer
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_program_that_asks_for_a_type_runs_in_lower_precision_too(tmp_path: Path, precision: str) -> None:
+    write_program(tmp_path / "model.pt2", Steps(), torch.zeros(2, 4))
+    (exact,) = open_torch(tmp_path, OPTIONS).run({"x": ROWS}, ("y",))
+    (answer,) = open_torch(tmp_path, replace(OPTIONS, torch_precision=precision)).run({"x": ROWS}, ("y",))
+    np.testing.assert_allclose(answer, exact, rtol=5e-2, atol=5e-2)
+    assert (answer != exact).any()
+
+
+class Offset(nn.Module):
+    """x + 1, the ones made where x lies."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.ones(4, device=x.device)
+
+
+def test_a_program_of_another_device_runs_on_the_one_it_is_opened_on(tmp_path: Path) -> None:
+    write_program(tmp_path / "model.pt2", Offset(), torch.zeros((2, 4), device="meta"))
+    backend = open_torch(tmp_path, replace(OPTIONS, outputs=(replace(Y, shape=(-1, 4)),)))
+    (answer,) = backend.run({"x": ROWS}, ("y",))
+    assert (answer == ROWS + 1).all()
 
 
 class Bits(nn.Module):
@@ -185,8 +220,3 @@ def test_compiling_without_a_compiler_says_so(version: Path, monkeypatch: pytest
     monkeypatch.setenv("PATH", str(version))
     with pytest.raises(SpecError, match=r"torch.compile needs a compiler, one of g\+\+"):
         open_torch(version, replace(OPTIONS, torch_compile=True))
-
-
-@pytest.mark.parametrize(("rows", "expected"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (33, 64)])
-def test_graphs_pad_rows_to_powers_of_two(rows: int, expected: int) -> None:
-    assert padded_shape((rows, 7)) == (expected, 7)

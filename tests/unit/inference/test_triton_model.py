@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from tests.support import onnx_models, torch_models
 from tests.support.inference_fakes import Pending
@@ -65,6 +66,61 @@ async def test_a_model_that_fails_on_zeros_is_served(tmp_path: Path) -> None:
     write_triton_model(tmp_path, "m", "max_batch_size: 2", {1: onnx_models.lookup_from_ten()})
     servable = load(tmp_path)
     assert "not warmed up: the model fails on zeros" in servable.notes
+    assert "batching is off: nothing tells whether rows depend on each other" in servable.notes
+    assert not servable.signature.batchable
+    await servable.close()
+
+
+async def test_one_that_asks_for_batches_gets_them_untried(tmp_path: Path) -> None:
+    config = "max_batch_size: 2 dynamic_batching { }"
+    write_triton_model(tmp_path, "m", config, {1: onnx_models.lookup_from_ten()})
+    servable = load(tmp_path)
+    assert "not warmed up" in servable.notes
+    assert servable.signature.batchable
+    await servable.close()
+
+
+@pytest.mark.parametrize("batching", ["", "dynamic_batching { max_queue_delay_microseconds: 1000 }"])
+async def test_callers_share_no_run_of_a_model_whose_rows_look_at_others(
+    tmp_path: Path, batching: str
+) -> None:
+    write_triton_model(tmp_path, "m", f"max_batch_size: 8 {batching}", {1: onnx_models.minus_mean()})
+    servable = load(tmp_path)
+    assert servable.notes == "batching is off: output 'y' of a row depends on its neighbours"
+    assert not servable.signature.batchable
+    await servable.close()
+
+
+PLATFORM = 'platform: "onnxruntime_onnx" max_batch_size: 8 '
+
+
+async def test_what_a_tensor_leaves_out_is_as_in_the_model_file(tmp_path: Path) -> None:
+    config = (
+        'input [ { name: "a" data_type: TYPE_FP32 dims: 3 }, { name: "b" } ]'
+        'output [ { name: "b_out" },'
+        ' { name: "a_out" dims: [ 1, 3 ] data_type: TYPE_FP32 reshape { shape: 3 } } ]'
+    )
+    kinds = {"a": TensorProto.FLOAT, "b": TensorProto.INT32}
+    write_triton_model(tmp_path, "m", PLATFORM + config, {1: onnx_models.echo(kinds, ["N", "K"])})
+    servable = load(tmp_path)
+    found = servable.descriptor
+    assert [(info.name, info.datatype, info.shape) for info in (*found.inputs, *found.outputs)] == [
+        ("a", "FP32", (-1, 3)),
+        ("b", "INT32", (-1, -1)),
+        ("b_out", "INT32", (-1, -1)),
+        ("a_out", "FP32", (-1, 1, 3)),
+    ]
+    shown = json.loads(found.config)
+    assert [(tensor["name"], tensor["dims"]) for tensor in shown["input"]] == [("a", [3]), ("b", [-1])]
+    await servable.close()
+
+
+async def test_outputs_that_are_not_listed_are_not_given(tmp_path: Path) -> None:
+    kinds = {"a": TensorProto.FLOAT, "b": TensorProto.FLOAT}
+    config = PLATFORM + 'output { name: "b_out" }'
+    write_triton_model(tmp_path, "m", config, {1: onnx_models.echo(kinds, ["N", "K"])})
+    servable = load(tmp_path)
+    assert servable.signature.fetch == ("b_out",)
     await servable.close()
 
 
@@ -73,9 +129,13 @@ async def test_a_model_that_fails_on_zeros_is_served(tmp_path: Path) -> None:
     [
         (SCALE_CONFIG, "asset 'labels.txt' is missing"),
         (SCALE_CONFIG.replace('"x"', '"a"'), "config.pbtxt declares input 'a'; the model file has x"),
+        ('input { name: "a" }', "config.pbtxt declares input 'a'; the model file has x"),
+        ('output { name: "z" }', "config.pbtxt declares output 'z'; the model file has y"),
+        ('max_batch_size: 8 input { name: "x" dims: 5 }', "config.pbtxt says shape [-1, 5]"),
+        ('input { name: "x" data_type: TYPE_INT8 }', "config.pbtxt says INT8, the model file has FP32"),
         (SCALE_CONFIG.replace("[ 4 ]", "[ 5 ]"), "config.pbtxt says shape [-1, 5]"),
         (SCALE_CONFIG.replace("batch_size: 8", "batch_size: 0").partition("dynamic")[0], "shape [4]"),
-        ('output { name: "z" label_filename: "labels.txt" }', "label_filename belongs to output 'z'"),
+        ('output { name: "z" label_filename: "labels.txt" }', "declares output 'z'; the model file has y"),
         ('default_model_filename: "net.onnx"', "net.onnx is missing"),
         (
             'max_batch_size: 2 input { name: "x" data_type: TYPE_FP32 dims: 4 reshape { shape: [ 2, 2 ] } }',

@@ -38,7 +38,12 @@ KEYS = (
     Key("version_policy.latest", _H, "the newest `num_versions` that load"),
     Key("version_policy.latest.num_versions", _H, "0 counts as 1"),
     Key("version_policy.all", _H, "every version"),
-    Key("version_policy.specific", _H, "these versions, as far as they are there"),
+    Key(
+        "version_policy.specific",
+        _H,
+        "these versions, as far as they are there; the others are named, and where none is there that is an "
+        "error",
+    ),
     Key("version_policy.specific.versions", _H, "numbers of versions"),
     Key(
         "max_batch_size",
@@ -47,7 +52,7 @@ KEYS = (
         "and requests share runs of so many rows. A longer request is cut, not refused. Left out together "
         "with `input` and `output`: as the model file allows",
     ),
-    Key("input", _H, "left out, or without types or dims: as the ONNX file says"),
+    Key("input", _H, "what is left out, of a tensor too, is as the ONNX file says"),
     Key("input.name", _H, "must be one of the file's"),
     Key("input.data_type", _H, "TYPE_STRING is BYTES; must be the file's"),
     Key("input.format", _K, "the model file knows its own layout"),
@@ -78,9 +83,18 @@ KEYS = (
     Key("optimization.output_pinned_memory", _N, "copies are the runtime's own"),
     Key("optimization.gather_kernel_buffer_threshold", _N, "copies are the runtime's own"),
     Key("optimization.eager_batching", _N, "a batch is put together when an instance takes it"),
-    Key("dynamic_batching", _H, "left out: the same with its defaults, so whoever waits runs together"),
-    Key("dynamic_batching.preferred_batch_size", _H, "at most `max_batch_size`"),
-    Key("dynamic_batching.max_queue_delay_microseconds", _H, "at most a minute"),
+    Key(
+        "dynamic_batching",
+        _H,
+        "left out: the same with its defaults, so whoever waits runs together, unless the model could not be "
+        "tried",
+    ),
+    Key("dynamic_batching.preferred_batch_size", _H, "at most `max_batch_size`, where that is set"),
+    Key(
+        "dynamic_batching.max_queue_delay_microseconds",
+        _H,
+        "at most a minute; with `max_batch_size` 0 there is nothing to wait for, and it is named",
+    ),
     Key("dynamic_batching.preserve_ordering", _N, "answers leave when they are ready"),
     Key("dynamic_batching.priority_levels", _H, "at most 16"),
     Key("dynamic_batching.default_priority_level", _H, "of a request without one; left out: the middle one"),
@@ -98,7 +112,7 @@ KEYS = (
     Key(
         "dynamic_batching.default_queue_policy.allow_timeout_override",
         _H,
-        "a request's own `timeout` counts, true or not",
+        "a request's own `timeout` counts, if it is the shorter; `false` beside a default time-out is named",
     ),
     Key(
         "dynamic_batching.default_queue_policy.max_queue_size",
@@ -124,7 +138,11 @@ KEYS = (
     Key("parameters", _N, "each is named by its own name"),
     Key("model_warmup", _H, "requests that are run before the model is READY; one that fails is its reason"),
     Key("model_warmup.name", _H, "for messages"),
-    Key("model_warmup.batch_size", _H, "the row of each input is repeated so often; 0 counts as 1"),
+    Key(
+        "model_warmup.batch_size",
+        _H,
+        "the row of each input is repeated so often; 0 counts as 1; at most `max_batch_size`",
+    ),
     Key("model_warmup.inputs", _H, "every input of the model"),
     Key("model_warmup.inputs.key", _H, "its name"),
     Key("model_warmup.inputs.value", _H, "its content"),

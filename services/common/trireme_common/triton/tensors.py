@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
 from trireme_common.triton.pbtxt import ParsedConfig
@@ -17,13 +17,30 @@ _PREFIX = "TYPE_"
 
 
 @dataclass(frozen=True)
-class Tensors:
-    """One side of a model. `specs` is empty where the model file alone says what it takes or gives."""
+class Declared:
+    """A tensor as far as a configuration describes it; the rest is as in the model file."""
 
-    specs: tuple[dict[str, Any], ...] = ()
-    """`name`, `datatype` and `shape`, batch dimension first, as model.yaml has them."""
+    name: str
+    datatype: str
+    """Empty where it is left out."""
+    shape: Shape | None
+    """Batch dimension first; None where `dims` are left out."""
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """One side of a model."""
+
+    declared: tuple[Declared, ...] = ()
     file_shapes: Mapping[str, Shape] = field(default_factory=dict)
     """Shape in the model file, batch dimension first, of the tensors that are reshaped."""
+
+    def specs(self) -> tuple[dict[str, Any], ...]:
+        """`name`, `datatype` and `shape` as model.yaml has them; none where any of them is left out, for
+        then the model file alone knows."""
+        if not all(tensor.datatype and tensor.shape is not None for tensor in self.declared):
+            return ()
+        return tuple(asdict(tensor) for tensor in self.declared)
 
 
 def datatype_of(data_type: int) -> str:
@@ -55,20 +72,16 @@ def read_tensors(config: ParsedConfig, side: Side, *, batched: bool) -> Tensors:
             problem = "stands twice" if tensor.name else "is missing"
             raise config.error(f"name '{tensor.name}' {problem}", side, at, "name")
         names.append(tensor.name)
+        if any(size == 0 or size < -1 for size in tensor.dims):
+            raise config.error("dimensions are positive, or -1 for any size", side, at, "dims")
         if tensor.HasField("reshape"):
             _check_reshape(config, side, at, tensor)
             file_shapes[tensor.name] = (*batch, *tensor.reshape.shape)
-    if not all(tensor.data_type and (tensor.dims or tensor.HasField("reshape")) for tensor in tensors):
-        return Tensors(file_shapes=file_shapes)
-    specs = tuple(
-        {
-            "name": tensor.name,
-            "datatype": datatype_of(tensor.data_type),
-            "shape": (*batch, *tensor.dims),
-        }
+    declared = (
+        Declared(tensor.name, datatype_of(tensor.data_type), (*batch, *tensor.dims) if tensor.dims else None)
         for tensor in tensors
     )
-    return Tensors(specs, file_shapes)
+    return Tensors(tuple(declared), file_shapes)
 
 
 def _check_reshape(config: ParsedConfig, side: Side, at: int, tensor: ModelInput | ModelOutput) -> None:

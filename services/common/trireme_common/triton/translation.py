@@ -16,7 +16,7 @@ from trireme_common.triton.instances import GpuGroup, InstanceGroups, read_insta
 from trireme_common.triton.keys import Fate, not_honoured, set_keys
 from trireme_common.triton.pbtxt import ParsedConfig, read_config
 from trireme_common.triton.queue_policy import MAX_PRIORITY_LEVELS, QueuePolicy, read_queue_policy
-from trireme_common.triton.tensors import Shape, Tensors, read_tensors
+from trireme_common.triton.tensors import Declared, Shape, Tensors, read_tensors
 from trireme_common.triton.warmup import WarmUpSample, read_warmup
 
 CONFIG_FILE = "config.pbtxt"
@@ -47,9 +47,13 @@ class TritonModel:
     """Name of the model file in a version's directory."""
     label_files: Mapping[str, str]
     """Label file, beside config.pbtxt, by the name of its output."""
+    inputs: tuple[Declared, ...]
+    outputs: tuple[Declared, ...]
     input_shapes: Mapping[str, Shape]
     output_shapes: Mapping[str, Shape]
     """Shapes in the model file, batch dimension first, of tensors that callers see in another."""
+    asks_for_batches: bool
+    """Whether it says `dynamic_batching`."""
     gpus: tuple[GpuGroup, ...]
     """On which GPUs the instances stand, where the configuration says so."""
     queue: QueuePolicy
@@ -81,11 +85,14 @@ def read_triton_model(path: Path, files: Iterable[str] = ()) -> TritonModel:
         notes=tuple(_notes([*not_honoured(message), *beyond], config.unknown)),
         model_file=_model_file(config, served, files),
         label_files=_label_files(config),
+        inputs=inputs.declared,
+        outputs=outputs.declared,
         input_shapes=inputs.file_shapes,
         output_shapes=outputs.file_shapes,
+        asks_for_batches=message.HasField("dynamic_batching"),
         gpus=groups.gpus,
         queue=read_queue_policy(config),
-        warmup=read_warmup(config),
+        warmup=read_warmup(config, batch),
     )
 
 
@@ -117,8 +124,8 @@ def _content(
     content = {
         "name": config.message.name or config.path.parent.name,
         "backend": served.backend,
-        "inputs": served.in_order(inputs.specs),
-        "outputs": served.in_order(outputs.specs),
+        "inputs": served.in_order(inputs.specs()),
+        "outputs": served.in_order(outputs.specs()),
         "batching": batching,
         "instances": groups.instances,
         "versions": _versions(config),
@@ -130,9 +137,10 @@ def _content(
 def _batching(config: ParsedConfig, batch: int | None) -> tuple[dict[str, Any], list[str]]:
     dynamic = config.message.dynamic_batching
     for size in dynamic.preferred_batch_size:
-        if not 0 < size <= config.message.max_batch_size:
+        # Without a size the model file and the measurement at load decide; what is beyond is never reached.
+        if size < 1 or (batch is not None and size > batch):
             raise config.error(
-                f"{size} is not between 1 and max_batch_size {config.message.max_batch_size}",
+                f"{size} is not {'positive' if batch is None else f'between 1 and max_batch_size {batch}'}",
                 _DYNAMIC,
                 "preferred_batch_size",
             )
@@ -149,8 +157,24 @@ def _batching(config: ParsedConfig, batch: int | None) -> tuple[dict[str, Any], 
         batching["max_batch_size"] = batch
     if dynamic.default_queue_policy.max_queue_size:
         batching["max_queue_size"] = dynamic.default_queue_policy.max_queue_size
-    many = dynamic.priority_levels > MAX_PRIORITY_LEVELS
-    return batching, [f"{_DYNAMIC}.priority_levels over {MAX_PRIORITY_LEVELS}"] if many else []
+    return batching, _beyond(config, batch)
+
+
+def _beyond(config: ParsedConfig, batch: int | None) -> list[str]:
+    """Values of `dynamic_batching` that are not honoured, although their keys are."""
+    dynamic = config.message.dynamic_batching
+    override = (_DYNAMIC, _QUEUE, "allow_timeout_override")
+    policy = dynamic.default_queue_policy
+    kept = policy.default_timeout_microseconds and not policy.allow_timeout_override
+    cases = {
+        f"{_DYNAMIC}.priority_levels over {MAX_PRIORITY_LEVELS}": dynamic.priority_levels
+        > MAX_PRIORITY_LEVELS,
+        f"{_DYNAMIC}.max_queue_delay_microseconds with max_batch_size 0": batch == 0
+        and dynamic.max_queue_delay_microseconds,
+        # Left out it means the same, but then nobody wrote it.
+        f"{'.'.join(override)} false": kept and override in config.lines,
+    }
+    return [name for name, is_set in cases.items() if is_set]
 
 
 def _versions(config: ParsedConfig) -> dict[str, Any]:

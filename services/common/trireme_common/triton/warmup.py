@@ -38,19 +38,25 @@ class WarmUpSample:
     count: int
 
 
-def read_warmup(config: ParsedConfig) -> tuple[WarmUpSample, ...]:
-    """Raises SpecError for a sample that cannot be made."""
+def read_warmup(config: ParsedConfig, max_rows: int | None) -> tuple[WarmUpSample, ...]:
+    """`max_rows`: the model's max_batch_size, None where the configuration has none.
+
+    Raises SpecError for a sample that cannot be made.
+    """
     return tuple(
-        WarmUpSample(
-            sample.name or f"model_warmup[{at}]",
-            max(1, sample.batch_size),
-            tuple(
-                _input(config, at, name, max(1, sample.batch_size), given)
-                for name, given in sorted(sample.inputs.items())
-            ),
-            _count(config, at, sample),
-        )
-        for at, sample in enumerate(config.message.model_warmup)
+        _sample(config, at, sample, max_rows) for at, sample in enumerate(config.message.model_warmup)
+    )
+
+
+def _sample(config: ParsedConfig, at: int, sample: ModelWarmup, max_rows: int | None) -> WarmUpSample:
+    rows = max(1, sample.batch_size)
+    if max_rows is not None and rows > max(1, max_rows):
+        raise config.error(f"{rows} is over max_batch_size {max_rows}", "model_warmup", at, "batch_size")
+    return WarmUpSample(
+        sample.name or f"model_warmup[{at}]",
+        rows,
+        tuple(_input(config, at, name, rows, given) for name, given in sorted(sample.inputs.items())),
+        _count(config, at, sample),
     )
 
 

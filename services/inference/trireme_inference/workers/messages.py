@@ -4,7 +4,7 @@ their boundaries. Tensors do not travel here, only where they lie in a shared se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -85,6 +85,8 @@ class Failed:
     detail: str
     device: bool = False
     """Whether it was the device that failed."""
+    missing: int = 0
+    """Bytes that the device lacks, where the model was refused for want of room there."""
 
 
 Message = Open | Opened | Run | Done | Room | Failed
@@ -94,7 +96,7 @@ _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Open, Opene
 def encode(message: Message) -> bytes:
     """Bytes of a message. Raises BadMessage where it is too long to be sent."""
     if isinstance(message, Failed) and len(message.detail) > _MAX_DETAIL:
-        message = Failed(message.detail[:_MAX_DETAIL], message.device)
+        message = replace(message, detail=message.detail[:_MAX_DETAIL])
     data = orjson.dumps({type(message).__name__: message})
     if len(data) > MAX_MESSAGE_BYTES:
         raise BadMessage(f"{len(data)} bytes of control message, at most {MAX_MESSAGE_BYTES} can be sent")

@@ -5,14 +5,16 @@ it, and a lock that another one holds would stay locked for ever. A runtime that
 is imported (ONNX Runtime does) is therefore imported by the worker, after the fork.
 
 The service speaks to it over a socket pair: one byte of order, `F` with the worker's socket or `E` with
-a process id, and one line of answer to each. When the service goes, however it goes, the nursery reads
-the end of its socket and leaves, and the kernel kills the workers with it.
+a process id, and one line of answer to each: a process id or `-errno`, a wait status or -1. When the
+service goes, however it goes, the nursery reads the end of its socket and leaves, and the kernel kills the
+workers with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
 import importlib
 import os
@@ -46,8 +48,10 @@ def run_nursery(service: socket.socket, modules: Sequence[str]) -> None:
         order, descriptors, _, _ = socket.recv_fds(service, _MAX_ORDER_BYTES, 1)
         if not order:
             return
-        if order[:1] == FORK and descriptors:
-            service.send(str(_fork(service, descriptors[0])).encode())
+        if order[:1] == FORK:
+            # The kernel leaves a descriptor out where this process may have no more of them.
+            answer = _fork(service, descriptors[0]) if descriptors else -errno.EMFILE
+            service.send(str(answer).encode())
         elif order[:1] == END:
             service.send(str(_end(int(order[1:]))).encode())
 
@@ -68,8 +72,13 @@ def _prepared(modules: Sequence[str]) -> str:
 
 
 def _fork(service: socket.socket, descriptor: int) -> int:
+    """Process id of the new worker, or `-errno` where the kernel refuses it."""
     nursery = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(descriptor)
+        return -(error.errno or errno.EAGAIN)
     if pid:
         os.close(descriptor)
         return pid
@@ -96,15 +105,17 @@ def _settle(nursery: int) -> None:
 
 def _end(pid: int) -> int:
     """Kills and reaps a worker. Its wait status, or -1 where it is no child, or does not die in time."""
+    give_up = time.monotonic() + _END_SECONDS
     try:
-        os.kill(pid, signal.SIGKILL)
-        give_up = time.monotonic() + _END_SECONDS
-        while True:
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                return status
+        # Asked first: an id that is no child's, a former nursery's for one, may be anybody's by now.
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if not found:
+            os.kill(pid, signal.SIGKILL)
+        while not found:
             if time.monotonic() > give_up:
                 return -1
             time.sleep(_POLL_SECONDS)
+            found, status = os.waitpid(pid, os.WNOHANG)
     except OSError:
         return -1
+    return status

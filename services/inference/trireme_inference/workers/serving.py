@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from trireme_common.errors import TriremeError
+from trireme_common.memory import NoRoomError
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference import run_clock
@@ -49,6 +50,8 @@ def _open(order: Open, channel: Channel) -> Backend | None:
     try:
         options = OpenOptions(**order.options)
         backend = opener_of(order.opener)(Path(order.directory), options)
+    except NoRoomError as error:
+        channel.send(Failed(error.detail, missing=error.shortage.missing))
     except TriremeError as error:
         channel.send(Failed(error.detail))
     except Exception as error:  # a foreign file can make a library raise anything

@@ -46,14 +46,22 @@ class Spawner:
 
     def fork(self, connection: socket.socket) -> int:
         """Process id of a new worker that serves `connection`. Raises SpawnError."""
-        return int(self._ordered(FORK, connection))
+        with self._lock:
+            self._require_nursery()
+            pid = int(self._ordered(FORK, connection))
+        if pid < 0:
+            raise SpawnError(f"the kernel refuses another process: {os.strerror(-pid)}")
+        return pid
 
     def end(self, pid: int) -> str:
         """Kills and reaps the worker, dead or alive. Says how it had ended, empty where unknown."""
-        try:
-            status = int(self._ordered(END + str(pid).encode()))
-        except SpawnError:
-            return ""
+        with self._lock:
+            if self._socket is None:
+                return ""  # its nursery has gone, and it with that one
+            try:
+                status = int(self._ordered(END + str(pid).encode()))
+            except SpawnError:
+                return ""
         return _told(status)
 
     def close(self) -> None:
@@ -62,17 +70,23 @@ class Spawner:
             self._closed = True
             self._discard()
 
+    def _require_nursery(self) -> None:
+        if self._closed:
+            raise SpawnError("the service is ending")
+        if self._socket is not None:
+            return
+        try:
+            self._start()
+        except OSError as error:
+            self._discard()
+            raise SpawnError(f"the process that starts workers cannot be started: {error}") from error
+
     def _ordered(self, order: bytes, connection: socket.socket | None = None) -> bytes:
-        with self._lock:
-            if self._closed:
-                raise SpawnError("the service is ending")
-            if self._socket is None:
-                self._start()
-            try:
-                return self._asked(order, connection)
-            except (OSError, EOFError) as error:
-                self._discard()
-                raise SpawnError(f"the process that starts workers has gone: {error}") from error
+        try:
+            return self._asked(order, connection)
+        except (OSError, EOFError) as error:
+            self._discard()
+            raise SpawnError(f"the process that starts workers has gone: {error}") from error
 
     def _asked(self, order: bytes, connection: socket.socket | None) -> bytes:
         assert self._socket is not None

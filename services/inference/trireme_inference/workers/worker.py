@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trireme_common.errors import SpecError
+from trireme_common.memory import NoRoomError, Shortage
 from trireme_common.stage_state import TensorInfo
 from trireme_common.tensors import Array
 from trireme_inference import run_clock
@@ -61,7 +62,10 @@ class Worker:
         options: OpenOptions,
         seconds: float,
     ) -> None:
-        ours, theirs = socket_pair()
+        try:
+            ours, theirs = socket_pair()
+        except OSError as error:
+            raise SpecError(f"no socket to a process for the model: {error}") from error
         self._spawner, self._pool, self._channel = spawner, pool, Channel(ours)
         self._known: set[int] = set()
         self._ending, self._in_use = threading.Lock(), threading.Lock()
@@ -81,18 +85,20 @@ class Worker:
         self.device = opened.device
 
     def _opened(self, order: Open, seconds: float) -> Opened:
-        problem = "its process answered nonsense"
+        problem: SpecError | str = "its process answered nonsense"
         try:
             self._channel.send(order)
             told = self._reply(seconds)
             if isinstance(told, Opened):
                 return told
             if isinstance(told, Failed):
-                problem = told.detail
+                problem = _refusal(told, order.options["device"])
         except (WorkerLost, Ended) as error:
             problem = f"its process did not survive opening it: {self.kill() or error}"
+        except OSError as error:
+            problem = f"its process cannot be spoken to: {error}"
         self.end()
-        raise SpecError(problem)
+        raise SpecError(problem) if isinstance(problem, str) else problem
 
     def run(
         self, batch: Staging, inputs: tuple[Placed, ...], fetch: tuple[str, ...], seconds: float
@@ -199,3 +205,10 @@ class Worker:
         except (OSError, ValueError):
             return 0, 0
         return resident * _PAGE_BYTES, shared * _PAGE_BYTES
+
+
+def _refusal(told: Failed, device: str) -> SpecError:
+    """Why a worker did not open the model."""
+    if told.missing:
+        return NoRoomError(told.detail, Shortage(device, told.missing))
+    return SpecError(told.detail)

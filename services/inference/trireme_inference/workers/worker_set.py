@@ -12,8 +12,8 @@ import structlog
 from trireme_common.errors import Code, SpecError, TriremeError
 from trireme_common.tensors import Array
 from trireme_inference.backend import DeviceError
-from trireme_inference.requests import Request
-from trireme_inference.signature import Stack
+from trireme_inference.requests import MembersLeft, Request
+from trireme_inference.signature import Row, Stack
 from trireme_inference.workers.messages import Placed
 from trireme_inference.workers.segment import SegmentPool, parts_of
 from trireme_inference.workers.staging import Staging, room_for
@@ -56,6 +56,8 @@ class WorkerSet:
     `start`: a process for a place, by the number of the place, which a process that follows another keeps.
     `hang_seconds`: how long after the deadline of its last caller a run may go on before its process
     counts as hung, and is killed. `load_seconds`: the same for a run that no caller waits for.
+    `check`: raises SpecError where a process that starts now would not serve what the first one serves;
+    called before `grow` starts any and before each that follows another.
     """
 
     def __init__(
@@ -66,8 +68,9 @@ class WorkerSet:
         name: str,
         hang_seconds: float,
         load_seconds: float,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        self._start, self._name = start, name
+        self._start, self._check, self._name = start, check, name
         self.counts = counts
         self._hang_seconds, self._load_seconds = hang_seconds, load_seconds
         self._pool = SegmentPool()
@@ -90,21 +93,29 @@ class WorkerSet:
 
     def grow(self, count: int) -> None:
         """Starts processes until there are `count`. Raises SpecError."""
-        for number in range(len(self._keepers), count):
+        missing = range(len(self._keepers), count)
+        if missing:
+            self._check()
+        for number in missing:
             self._begin(number)
 
-    def stage(self, requests: Sequence[Request]) -> Stack:
-        """Memory for a batch that this thread is about to `run`; returns what stacks its inputs there."""
-        columns = zip(*(request.parts for request in requests), strict=True)
-        size = room_for(sum(map(len, column)) for column in columns)
+    def stage(self, requests: Sequence[Request], rows: Sequence[Row]) -> Stack:
+        """Memory for a batch that this thread is about to `run`; returns what stacks its inputs there.
+
+        `rows`: the parts of each of the requests.
+        """
+        size = room_for(sum(map(len, column)) for column in zip(*rows, strict=True))
         deadline = max(request.deadline for request in requests)
         self._staged.batch = batch = Staging(self._pool, size + self._output_bytes, deadline)
+        self._staged.callers = requests
         return batch.stack
 
     def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
-        """As Backend.run. Raises WorkerLost where the process died of the run, or during it, and
-        TriremeError(MODEL_NOT_READY) where no process can be started."""
+        """As Backend.run. Raises WorkerLost where the process died of the run, or during it,
+        TriremeError(MODEL_NOT_READY) where no process can be started, and MembersLeft where some of those
+        that were staged left before a process came free."""
         batch: Staging | None = self._staged.__dict__.pop("batch", None)
+        callers: Sequence[Request] = self._staged.__dict__.pop("callers", ())
         if batch is None:
             size = room_for(len(parts_of(array)[1]) for array in feed.values())
             batch = Staging(self._pool, size + self._output_bytes, time.monotonic() + self._load_seconds)
@@ -112,7 +123,10 @@ class WorkerSet:
         while True:
             worker = self._taken(batch.deadline)
             try:
-                seconds = max(0.0, batch.deadline - time.monotonic()) + self._hang_seconds
+                now = time.monotonic()
+                if any(request.gone(now) for request in callers):
+                    raise MembersLeft
+                seconds = max(0.0, batch.deadline - now) + self._hang_seconds
                 outputs, back = worker.run(batch, placed, fetch, seconds)
             except NotBegun:
                 continue  # its keeper starts another one
@@ -199,9 +213,14 @@ class WorkerSet:
             target=self._keep, args=(number, worker), name=f"{self._name}-keeper-{number}", daemon=True
         )
         self._workers[number] = worker
-        self._offer(worker)
+        try:
+            keeper.start()
+        except RuntimeError as error:  # the kernel's limit of threads
+            del self._workers[number]
+            worker.end()
+            raise SpecError(f"no thread for the model's process: {error}") from error
         self._keepers.append(keeper)
-        keeper.start()
+        self._offer(worker)
         return worker
 
     def _keep(self, number: int, worker: Worker | None) -> None:
@@ -224,10 +243,13 @@ class WorkerSet:
     def _restarted(self, number: int, pause: float) -> tuple[Worker | None, float]:
         while not self._closing.wait(pause):
             try:
+                self._check()
+                if self._closing.is_set():  # it may take seconds
+                    return None, pause
                 worker = self._start(self._pool, number)
-            except SpecError as error:
+            except Exception as error:  # whatever it was passes, or is told again: the place must not be lost
                 pause = _longer(pause)
-                self._tell_failing(number, error.detail)
+                self._tell_failing(number, error)
                 continue
             self._tell_failing(number, None)
             self.counts.restarted()
@@ -238,14 +260,18 @@ class WorkerSet:
             return worker, pause
         return None, pause
 
-    def _tell_failing(self, number: int, reason: str | None) -> None:
+    def _tell_failing(self, number: int, error: Exception | None) -> None:
         with self._changed:
-            if reason is None:
+            if error is None:
                 self._failing.pop(number, None)
                 return
-            self._failing[number] = reason
+            told = isinstance(error, TriremeError)
+            self._failing[number] = reason = str(error) if told else "internal error"
             self._changed.notify_all()
-        logger.error("worker_cannot_start", model=self._name, instance=number, reason=reason)
+        unforeseen = None if told else error
+        logger.error(
+            "worker_cannot_start", model=self._name, instance=number, reason=reason, exc_info=unforeseen
+        )
 
 
 def _longer(pause: float) -> float:

@@ -9,6 +9,7 @@ import pytest
 from trireme_common.errors import SpecError
 from trireme_common.model_spec import ModelSpec
 from trireme_common.triton.instances import GpuGroup
+from trireme_common.triton.tensors import Declared
 from trireme_common.triton.translation import TritonModel, read_triton_model
 
 ONNX = ("model.onnx",)
@@ -94,6 +95,50 @@ def test_without_a_batch_the_dims_are_the_shape(tmp_path: Path) -> None:
 def test_what_is_left_out_is_the_model_files_to_say(tmp_path: Path, text: str, size: int) -> None:
     spec = read(tmp_path, text).spec
     assert (spec.inputs, spec.outputs, spec.batching.max_batch_size) == ((), (), size)
+
+
+def test_what_a_tensor_says_is_kept_where_others_say_less(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        'max_batch_size: 2 input [ { name: "a" data_type: TYPE_FP32 dims: 3 }, { name: "b" dims: 4 } ]'
+        'output [ { name: "y" data_type: TYPE_INT8 }, { name: "z" } ]',
+    )
+    assert found.inputs == (Declared("a", "FP32", (-1, 3)), Declared("b", "", (-1, 4)))
+    assert found.outputs == (Declared("y", "INT8", None), Declared("z", "", None))
+    assert (found.spec.inputs, found.spec.outputs) == ((), ())
+
+
+def test_preferred_sizes_do_not_need_a_largest_one(tmp_path: Path) -> None:
+    text = 'platform: "onnxruntime_onnx" dynamic_batching { preferred_batch_size: [ 2, 400 ] }'
+    batching = read(tmp_path, text).spec.batching
+    assert batching.preferred_batch_sizes == (2, 400)
+    assert "max_batch_size" not in batching.model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("max_batch_size: 0 dynamic_batching { max_queue_delay_microseconds: 5 }", "max_queue_delay"),
+        ("max_batch_size: 1 dynamic_batching { max_queue_delay_microseconds: 5 }", ""),
+        ("dynamic_batching { max_queue_delay_microseconds: 5 }", ""),
+        ("dynamic_batching { default_queue_policy { allow_timeout_override: false } }", ""),
+        ("dynamic_batching { default_queue_policy { default_timeout_microseconds: 5 } }", ""),
+        (
+            "dynamic_batching { default_queue_policy { default_timeout_microseconds: 5 "
+            "allow_timeout_override: true } }",
+            "",
+        ),
+        (
+            "dynamic_batching { default_queue_policy { default_timeout_microseconds: 5 "
+            "allow_timeout_override: false } }",
+            "default_queue_policy.allow_timeout_override false",
+        ),
+    ],
+)
+def test_values_that_have_no_effect_are_named(tmp_path: Path, text: str, named: str) -> None:
+    notes = read(tmp_path, text).notes
+    assert named in "".join(notes)
+    assert bool(notes) == bool(named)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +244,13 @@ TENSOR = 'input { name: "x" data_type: TYPE_FP32 dims: %s }'
             'model_warmup {\n inputs { key: "x" value { dims: 1 } } }',
             "model_warmup.0.inputs: 'x': set zero_data",
         ),
+        ("dynamic_batching { preferred_batch_size: 0 }", "0 is not positive"),
+        (
+            "max_batch_size: 8\nmodel_warmup { batch_size: 9 }",
+            "line 2: .*batch_size: 9 is over max_batch_size 8",
+        ),
+        ("max_batch_size: 0\nmodel_warmup { batch_size: 2 }", "2 is over max_batch_size 0"),
+        ('input { name: "x" dims: -2 }', "input.0.dims: dimensions"),
         ("model_warmup { count: 1001 }", "model_warmup.0.count: at most 1000"),
         ('model_warmup { inputs { key: "x" value { dims: -1 zero_data: true } } }', "are not sizes"),
         (

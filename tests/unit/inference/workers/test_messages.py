@@ -23,6 +23,7 @@ ALL: list[Message] = [
     Done(PLACED),
     Room(4096, 7),
     Failed("中文"),
+    Failed("too large", missing=1 << 40),
 ]
 
 
@@ -52,5 +53,6 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
 
 def test_a_detail_is_cut_and_a_message_that_would_not_pass_is_refused() -> None:
     assert len(messages.encode(Failed("x" * 10**6))) < 4096
+    assert messages.decode(messages.encode(Failed("x" * 10**6, missing=3))) == Failed("x" * 2000, missing=3)
     with pytest.raises(BadMessage, match="control message"):
         messages.encode(Run(1, PLACED * 2000, ("y",), 0))
