@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from google.protobuf.message import Message
 from tests.support import onnx_models
 from tests.support.onnx_models import golden_of, write_version
 from tests.support.stage_process import StageStream, free_port, running
+from trireme_common.orders import Order, dump_orders
+from trireme_common.orders_file import ORDERS_FILE
 from trireme_common.stage_state import StageState, State
 from trireme_common.tensors import Tensor, decode_tensors, encode_tensors
 from trireme_protos.inference import grpc_service_pb2 as oip
@@ -120,11 +123,31 @@ async def test_the_open_inference_protocol(channel: grpc.aio.Channel) -> None:
     assert list(answer.outputs[0].contents.bytes_contents) == ["中文".encode(), b""]
 
 
+async def test_a_version_that_was_put_back_answers_where_none_is_named(models: Path, tmp_path: Path) -> None:
+    spec = models / "scale" / "model.yaml"
+    spec.write_text(f"{spec.read_text()}versions: {{policy: all}}\n")
+    golden = golden_of({"x": ROW}, {"y": 2 * ROW})
+    write_version(models, "scale", 2, onnx_models.scale(2.0), golden=golden)
+    order = Order(time.time_ns() // 1000, "scale", version="1")
+    (models / ORDERS_FILE).write_bytes(dump_orders([order]))
+    async with running("inference", models, tmp_path / "log", TRIREME_INFERENCE_THREADS="1") as channel:
+        for named, answers in (("", "1"), ("2", "2"), ("1", "1")):
+            request = oip.ModelInferRequest(
+                model_name="scale", model_version=named, raw_input_contents=[ROW.tobytes()]
+            )
+            request.inputs.add(name="x", datatype="FP32", shape=[1, 4])
+            answer = await call(channel, "ModelInfer", request)
+            assert answer.model_version == answers
+            assert list(answer.raw_output_contents) == [(int(answers) * ROW).astype(np.float32).tobytes()]
+
+
 def _infer(**changes: Any) -> oip.ModelInferRequest:
     request = oip.ModelInferRequest(
         model_name=changes.get("model", "scale"), raw_input_contents=[ROW.tobytes()]
     )
     request.inputs.add(name="x", datatype=changes.get("datatype", "FP32"), shape=changes.get("shape", [1, 4]))
+    if "timeout" in changes:
+        request.parameters["timeout"].int64_param = changes["timeout"]
     return request
 
 
@@ -153,6 +176,8 @@ WRONG_CALLS: list[tuple[str, Message | bytes, grpc.StatusCode]] = [
     ("ModelInfer", _with("raw and typed"), grpc.StatusCode.INVALID_ARGUMENT),
     ("ModelInfer", _with("unknown output"), grpc.StatusCode.INVALID_ARGUMENT),
     ("ModelInfer", _with("wrong contents"), grpc.StatusCode.INVALID_ARGUMENT),
+    ("ModelInfer", _infer(timeout=-1), grpc.StatusCode.INVALID_ARGUMENT),
+    ("ModelInfer", _infer(timeout=1), grpc.StatusCode.DEADLINE_EXCEEDED),
 ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from tests.support.onnx_models import row_sum, scale, write_version
 from tests.support.open_load import MOST_AT_ONCE, open_load
-from tests.support.platform import Platform, platform
+from tests.support.platform import Platform, copy_models, platform
 from tests.support.repositories import change
 from tests.support.times_models import Shelf, golden_times, write_times
 
@@ -116,12 +117,62 @@ async def test_bad_versions_never_displace_the_good_one_and_say_why(tmp_path: Pa
                 assert answer.json()["version"] == "1"
 
 
-async def said_of(client: httpx.AsyncClient, name: str) -> str:
-    """Why version 2 of a model is UNAVAILABLE, as the repository index says."""
+async def said_of(client: httpx.AsyncClient, name: str, version: str = "2") -> str:
+    """Why a version of a model is UNAVAILABLE, as the repository index says."""
+    return await said_while(client, name, version, "UNAVAILABLE")
+
+
+async def said_while(client: httpx.AsyncClient, name: str, version: str, state: str) -> str:
+    """What the repository index says of a version once it is in `state`."""
     async with asyncio.timeout(30):
         while True:
             index = (await client.post("/v2/repository/index")).json()
             for entry in index:
-                if (entry["name"], entry["version"], entry["state"]) == (name, "2", "UNAVAILABLE"):
-                    return str(entry["reason"])
+                if (entry["name"], entry["version"], entry["state"]) == (name, version, state):
+                    return str(entry.get("reason", ""))
             await asyncio.sleep(0.05)
+
+
+async def test_a_version_that_another_stage_cannot_load_displaces_nothing(tmp_path: Path) -> None:
+    models = copy_models(tmp_path / "models", "sentiment-zh")
+    home = models / "sentiment-zh"
+    spec = (home / "model.yaml").read_text()
+    (home / "model.yaml").write_text(spec.replace("names: [负面, 中性, 正面]", "file: names.json"))
+    (home / "1" / "names.json").write_text('["负面", "中性", "正面"]')
+    faults = {"2": "vocabulary.json", "3": "names.json"}  # of preprocess, of postprocess
+    with platform(models, tmp_path, "--redis", "off", **FAST) as running:
+        async with httpx.AsyncClient(base_url=running.url) as client:
+            for version, missing in faults.items():
+                without(home, version, missing)
+                assert missing in await said_of(client, home.name, version)
+                await loaded_by_inference(running, version)
+                await said_while(client, home.name, "1", "READY")  # and not about to be unloaded
+                assert await sentiment_version(client) == "1"
+    with platform(models, tmp_path, "--redis", "off", **FAST) as running:  # inference loads 3 before it hears
+        async with httpx.AsyncClient(base_url=running.url) as client:
+            assert await sentiment_version(client) == "1"
+            shutil.copy(home / "1" / "names.json", home / "3")
+            await said_while(client, home.name, "3", "READY")
+            assert await sentiment_version(client) == "3"
+
+
+async def loaded_by_inference(running: Platform, version: str) -> None:
+    """Waits until inference, for which nothing is wrong with the version, has loaded it."""
+    wanted = {"event": "model_loaded", "service": "inference", "version": int(version)}
+    async with asyncio.timeout(30):
+        while not any(wanted.items() <= line.items() for line in running.log_lines()):
+            await asyncio.sleep(0.05)
+
+
+def without(home: Path, version: str, missing: str) -> None:
+    """A version that is like the first one but for a file."""
+    staged = home.parent / ".staged"
+    shutil.copytree(home / "1", staged)
+    (staged / missing).unlink()
+    staged.rename(home / version)
+
+
+async def sentiment_version(client: httpx.AsyncClient) -> str:
+    answer = await client.post("/predict?model=sentiment-zh", json={"texts": ["很好"]})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["version"])

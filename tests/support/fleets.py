@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.support.catalogs import version
+from trireme_common.lacking import Lacking
 from trireme_common.orders import Ledger, Order
 from trireme_common.stage_state import ModelVersion, StageState, State
 from trireme_gateway.catalog import INFERENCE, STAGES, Catalog
@@ -23,6 +24,7 @@ class FakeReplica:
     bad: tuple[str, ...] = ()
     obedient: bool = True
     told: list[list[Order]] = field(default_factory=list)
+    told_lacking: list[Lacking] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     carried_out: Ledger = field(default_factory=Ledger)
     on_change: Callable[[], None] = lambda: None
@@ -47,6 +49,9 @@ class FakeReplica:
         self.ledger.merge(orders)
         if self.obedient:
             self.obey()
+
+    def tell_lacking(self, versions: Lacking) -> None:
+        self.told_lacking.append(versions)
 
     def obey(self) -> None:
         self.carried_out.merge(self.ledger)
@@ -95,6 +100,7 @@ class Fleet:
         while self._changed:
             self._changed = False
             self.catalog.rebuild(self.desk.look(), self.desk.ledger)
+            self.desk.tell_lacking(self.catalog.lacking)
         self._looking = False
 
     def default(self) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from tests.support.catalogs import state
 from trireme_common.errors import TriremeError
+from trireme_common.lacking import Lacking
 from trireme_common.orders import Order
 from trireme_common.stage_servicer import StageServicer
 from trireme_common.stage_state import StageState
@@ -24,6 +25,7 @@ class StateBoard:
         self.state = first or state("echo")
         self.listeners: set[Callable[[StageState], None]] = set()
         self.orders: list[Order] = []
+        self.lacking: list[Lacking] = []
 
     def subscribe(self, listener: Callable[[StageState], None]) -> Callable[[], None]:
         self.listeners.add(listener)
@@ -31,6 +33,9 @@ class StateBoard:
 
     def obey(self, orders: Sequence[Order]) -> None:
         self.orders.extend(orders)
+
+    def others_lack(self, versions: Lacking) -> None:
+        self.lacking.append(versions)
 
     def publish(self, found: StageState) -> None:
         self.state = found

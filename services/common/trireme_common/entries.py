@@ -9,8 +9,8 @@ from typing import Generic
 
 import structlog
 
-from trireme_common.errors import Code, TriremeError
-from trireme_common.memory import NoRoomError
+from trireme_common.errors import Code, SpecError, TriremeError
+from trireme_common.memory import NoRoomError, Shortage
 from trireme_common.repository import VersionFiles
 from trireme_common.shelf import Key, T
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, State
@@ -28,15 +28,26 @@ class Entry(Generic[T]):
     servable: T | None = None
     descriptor: ModelDescriptor | None = None
     untried: bool = False
-    """Whether the same files are worth another try."""
+    weights: str = ""
+    """Those of what is in memory, as `VersionFiles.weights`."""
+    refuted: bool = False
+    """Whether what is in memory is refused by the files that stand there now: it was loaded before they were
+    whole, or is declared otherwise since."""
+    shortage: Shortage | None = None
+    """What it lacked, where it was refused for want of room."""
 
     @property
     def key(self) -> Key:
         return self.files.spec.name, self.files.version
 
+    def tried(self, files: VersionFiles) -> bool:
+        """Whether these same files were loaded, or refused."""
+        return not self.untried and self.files.signature == files.signature
+
     def takes(self, servable: T) -> None:
         """It is in memory now."""
         self.servable = servable
+        self.weights = self.files.weights
         self.descriptor = servable.descriptor
         self.reason = getattr(servable, "notes", "")
 
@@ -80,6 +91,11 @@ class Entries(Generic[T]):
         """Whether any version of the model can be asked for."""
         return any(self._entries[key].descriptor is not None for key in self.of(name))
 
+    def refuted(self, key: Key) -> bool:
+        """Whether a version is in memory, and known to be bad by now."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.refuted
+
     def announce(self, files: VersionFiles) -> None:
         """It is about to be loaded for the first time."""
         entry: Entry[T] = Entry(files, State.LOADING, untried=True)
@@ -98,12 +114,17 @@ class Entries(Generic[T]):
             self.serving[_asked(entry.key)] = servable
 
     def failed(self, files: VersionFiles, error: Exception) -> str:
-        """It could not be loaded; what serves under its name goes on. Returns why."""
+        """It could not be loaded; what serves under its name goes on, and is refuted where it has the same
+        weights. Returns why."""
         reason = error.detail if isinstance(error, TriremeError) else f"{type(error).__name__}: {error}"
-        entry: Entry[T] = Entry(files, State.UNAVAILABLE, reason, untried=isinstance(error, NoRoomError))
+        shortage = error.shortage if isinstance(error, NoRoomError) else None
+        entry: Entry[T] = Entry(files, State.UNAVAILABLE, reason, shortage=shortage)
         before = self._entries.get(entry.key)
         if before is not None and before.servable is not None:
             entry.state, entry.servable, entry.descriptor = before.state, before.servable, before.descriptor
+            entry.weights = before.weights
+            refused = isinstance(error, SpecError) and shortage is None
+            entry.refuted = before.refuted or (refused and files.weights == before.weights)
         self._entries[entry.key] = entry
         if before is None or before.reason != reason:
             logger.error("model_load_failed", model=entry.key[0], version=entry.key[1], reason=reason)
@@ -127,10 +148,18 @@ class Entries(Generic[T]):
         self.serving[_asked(entry.key)] = servable
         return True
 
-    def hide(self, key: Key) -> None:
-        """It leaves memory and can still be asked for."""
-        self._entries[key].servable = None
-        del self.serving[_asked(key)]
+    def crowded_out(self, entry: Entry[T], error: NoRoomError) -> None:
+        """There was no room for it when it was asked for; it can be asked for again, and says why not now."""
+        if entry.reason != error.detail:
+            logger.warning("model_crowded_out", model=entry.key[0], version=entry.key[1], reason=error.detail)
+        entry.reason = error.detail
+
+    def hide(self, key: Key, servable: T) -> None:
+        """It leaves memory and can still be asked for, unless another one serves under its name by now."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.servable is servable:
+            entry.servable = None
+            del self.serving[_asked(key)]
 
     def revive(self, entry: Entry[T]) -> None:
         """It was displaced and is wanted again."""

@@ -1,7 +1,8 @@
 """The versions that a stage has, kept in step with the repository and with orders while requests run.
 
 A version is loaded beside what serves now, becomes READY only when its load succeeded, and
-displaces an older one only then; a version that fails leaves the good one and shows its reason.
+displaces an older one only then; a version that fails leaves the good one and shows its reason. One that
+another stage lacks waits beside the good one.
 What is displaced goes on serving as UNLOADING for a while, because a request keeps the version it
 was given at the gateway, and is closed afterwards.
 
@@ -22,13 +23,15 @@ import structlog
 
 from trireme_common.announcer import Announcer
 from trireme_common.entries import Entries, Entry
+from trireme_common.errands import Errands
 from trireme_common.errors import SpecError
 from trireme_common.finds import Finds, Signed, signed
+from trireme_common.lacking import Chooser, Lacking
 from trireme_common.memory import MemoryBudget
 from trireme_common.orders import Order
 from trireme_common.orders_file import StandingOrders
 from trireme_common.repository import VersionFiles
-from trireme_common.shelf import Key, MemoryObserver, Shelf, T
+from trireme_common.shelf import Key, MemoryObserver, Needs, Shelf, T
 from trireme_common.stage_state import ModelDescriptor, StageState, State
 from trireme_common.version_policy import Policy, ordered_policy
 from trireme_common.waking import Waking
@@ -57,20 +60,20 @@ class ModelStore(Generic[T]):
         state_dir: Path | None = None,
         budget: MemoryBudget | None = None,
         observer: MemoryObserver | None = None,
-        measure: Callable[[], int] = lambda: 0,
+        needs: Callable[[VersionFiles], Needs] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._policy = policy
         self._preview = preview
         self._entries: Entries[T] = Entries(models_dir, linger_seconds, clock)
         self._shelf = Shelf(
-            load, self._entries.hide, budget=budget, observer=observer, measure=measure, clock=clock
+            load, self._entries.hide, budget=budget, observer=observer, needs=needs, clock=clock
         )
         self._finds = Finds(models_dir)
         self._bringing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._orders = StandingOrders(state_dir or models_dir)
-        self._due: set[str] = set()
-        self._called = asyncio.Event()
+        self._chooser = Chooser(policy, self._orders.get)
+        self._settled: Signed = set()
+        self._errands = Errands()
         self._waking = Waking(self._entries, self._shelf, self._woke)
         self._announcer = Announcer(device)
         self.loaded_once = asyncio.Event()
@@ -113,7 +116,11 @@ class ModelStore(Generic[T]):
 
     def obey(self, orders: Sequence[Order]) -> None:
         """Takes over what is new of `orders`; `watch` carries it out at once."""
-        self._call(self._orders.take(orders, self._finds.models))
+        self._errands.call(self._orders.take(orders, self._finds.models))
+
+    def others_lack(self, versions: Lacking) -> None:
+        """Takes over which versions other stages lack; `watch` does at once what follows from it."""
+        self._errands.call(self._chooser.lack(versions) & self._finds.models.keys())
 
     def drain(self) -> None:
         """Tells every gateway that this endpoint is about to leave."""
@@ -124,10 +131,7 @@ class ModelStore(Generic[T]):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll(poll_seconds))
             while True:
-                await self._called.wait()
-                self._called.clear()
-                names, self._due = self._due, set()
-                for name in names:  # one that takes long must not keep another waiting
+                for name in await self._errands.fetch():  # one that takes long must not keep another waiting
                     group.create_task(self._carry_out(name))
 
     async def _poll(self, poll_seconds: float) -> None:
@@ -152,7 +156,7 @@ class ModelStore(Generic[T]):
         """
         orders = self._orders.all()  # whoever gives one during the look may mean what it did not see
         there, same = await self._finds.look_again()
-        settled = same if settled_only else there
+        settled = self._settled = same if settled_only else there
         await self._orders.exchange(self._finds.models)
         orders = orders if self.loaded_once.is_set() else self._orders.all()
         self._forget_missing()
@@ -164,12 +168,14 @@ class ModelStore(Generic[T]):
         self._publish()
 
     async def _carry_out(self, name: str) -> None:
-        """Does at once, for one model, what an order says, or what a version that failed asks for."""
+        """Does at once, for one model, what an order says, or what a version that failed, or that another
+        stage lacks, asks for. Only an order brings what may still be being copied."""
         try:
             orders = self._orders.all()
-            settled = await self._finds.look()
+            there = await self._finds.look()
             await self._orders.exchange(self._finds.models)
-            await self._tend(name, settled, orders)
+            ordered = self._orders.outstanding(name)
+            await self._tend(name, there if ordered else there & self._settled, orders)
             self._publish()
         except (SpecError, OSError) as error:
             logger.error("repository_unreadable", reason=str(error))
@@ -186,17 +192,12 @@ class ModelStore(Generic[T]):
             await self._bring_up(name, settled, anew=anew)
             self._orders.carried_out(order for order in orders if order.model == name)
 
-    def _call(self, names: Iterable[str]) -> None:
-        self._due.update(names)
-        if self._due:
-            self._called.set()
-
     def _announce(self, settled: Signed) -> None:
         """Shows as LOADING what is about to be loaded for the first time."""
         for name, versions in self._finds.models.items():
-            candidates, count = self._candidates(name)
+            choice = self._chooser.choose(name, versions)
             for files in versions:
-                if files.version in candidates[:count] and signed(files) in settled:
+                if files.version in choice.candidates[: choice.count] and signed(files) in settled:
                     self._entries.announce(files)
         self._publish()
 
@@ -205,27 +206,24 @@ class ModelStore(Generic[T]):
         order = self._orders.get(name)
         if not by_number and (order is None or not order.unloaded):
             return  # it is gone, or its model.yaml is broken: see _forget_missing
-        candidates, count = self._candidates(name)
+        choice = self._chooser.choose(name, self._finds.models.get(name, ()))
         lazily = not anew and not self._entries.has_good(name)
         good: list[Key] = []
-        for number in candidates:
-            if len(good) == count:
+        missing, queue = choice.count, list(choice.candidates)
+        for place, number in enumerate(queue):
+            if not missing:
                 break
             files = by_number[number]
             if signed(files) in settled:
                 await self._bring(files, lazily=lazily and files.spec.memory.lazy)
-            if await self._is_good(files, anew=anew):
+            if place < len(choice.candidates) and self._entries.refuted(_key(files)):
+                queue.append(number)  # serves only where nothing else does
+            elif await self._is_good(files, anew=anew):
                 good.append(_key(files))
+                missing -= number != choice.waiting
         for key in self._entries.of(name):
             if key not in good:
-                self._displace(key, keep_failed=key[1] in candidates)
-
-    def _candidates(self, name: str) -> tuple[list[int], int]:
-        versions = self._finds.models.get(name, ())
-        if not versions:
-            return [], 0
-        numbers = [files.version for files in versions]
-        return self._policy(versions[0].spec, numbers, self._orders.get(name))
+                self._displace(key, keep_failed=key[1] in choice.candidates)
 
     async def _is_good(self, files: VersionFiles, *, anew: bool) -> bool:
         """Whether the version can be asked for, now that it is wanted."""
@@ -243,7 +241,7 @@ class ModelStore(Generic[T]):
     async def _bring(self, files: VersionFiles, *, lazily: bool) -> None:
         """Loads (or only previews) a version that is new or has changed."""
         entry = self._entries.get(_key(files))
-        if entry is not None and entry.files.signature == files.signature and not entry.untried:
+        if entry is not None and entry.tried(files) and not self._shelf.may_fit(entry.shortage):
             return
         try:
             described = await asyncio.to_thread(self._preview, files) if lazily else None
@@ -258,7 +256,7 @@ class ModelStore(Generic[T]):
 
     def _woke(self, entry: Entry[T], *, failed: bool) -> None:
         if failed:
-            self._call([entry.key[0]])  # an older version may take its place
+            self._errands.call([entry.key[0]])  # an older version may take its place
         else:  # it serves those who waited for it before it may be asked to leave
             asyncio.get_running_loop().call_later(_FIRST_USE_SECONDS, self._rest, entry)
         self._publish()
@@ -291,6 +289,7 @@ class ModelStore(Generic[T]):
         self._waking.stop()
         for servable in self._entries.take_all():
             await self._shelf.close(servable)
+        await self._shelf.settle()
 
     def _publish(self) -> None:
         self._announcer.publish(self._entries.versions(self._finds.broken), self._orders.done)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import secrets
 import threading
 from collections.abc import Container, Iterable
 from pathlib import Path
@@ -35,7 +37,7 @@ class OrdersFile:
         Never raises OSError.
         """
         with self._lock:
-            held = self._read()
+            held = self.read()
             ledger = Ledger(held)
             ledger.merge(orders)
             ledger.forget(known_models)
@@ -43,7 +45,12 @@ class OrdersFile:
                 self._write(ledger)
             return list(ledger)
 
-    def _read(self) -> list[Order]:
+    def versions(self) -> dict[str, int]:
+        """Versions that were put back, by model. Never raises OSError."""
+        return {order.model: int(order.version) for order in Ledger(self.read()) if order.version}
+
+    def read(self) -> list[Order]:
+        """What it holds; nothing where it cannot be read. Never raises OSError."""
         try:
             with self._path.open("rb") as file:
                 return parse_orders(file.read(_MAX_BYTES))
@@ -54,7 +61,8 @@ class OrdersFile:
             return []
 
     def _write(self, ledger: Ledger) -> None:
-        fresh = self._path.with_name(f"{ORDERS_FILE}.{os.getpid()}")
+        # A name that nobody else has: in containers that share a volume every process has the same number.
+        fresh = self._path.with_name(f"{ORDERS_FILE}.{secrets.token_hex(8)}")
         try:
             with fresh.open("wb") as file:
                 file.write(dump_orders(ledger))
@@ -62,6 +70,8 @@ class OrdersFile:
                 os.fsync(file.fileno())
             fresh.replace(self._path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
             self._complain("orders_not_kept", error)
 
     def _complain(self, event: str, error: Exception) -> None:

@@ -73,6 +73,9 @@ class ModelsSettings(ServiceSettings):
     """Password at such a source; without a user it is sent as a bearer token."""
     models_cache_bytes: int = Field(0, ge=0, validation_alias="TRIREME_MODELS_CACHE_BYTES")
     """Bytes that mirrored models may take; 0 is no bound. Versions in use are never dropped for it."""
+    state_dir: Path | None = Field(None, validation_alias="TRIREME_STATE_DIR")
+    """Directory that keeps what operators ordered (a version put back, a model unloaded) through restarts;
+    unset keeps it in the model repository itself, where that can be written."""
 
 
 class StageSettings(ModelsSettings):
@@ -80,9 +83,6 @@ class StageSettings(ModelsSettings):
 
     models_poll_seconds: float = Field(2.0, gt=0, validation_alias="TRIREME_MODELS_POLL_SECONDS")
     """How often the repository is looked at for new, changed and removed versions."""
-    state_dir: Path | None = Field(None, validation_alias="TRIREME_STATE_DIR")
-    """Directory that keeps what operators ordered (a version put back, a model unloaded) through restarts;
-    unset keeps it in the model repository itself, where that can be written."""
     host: str = "127.0.0.1"
     """Address the gRPC server binds."""
     port: int = Field(0, ge=0, le=65535)

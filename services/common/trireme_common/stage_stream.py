@@ -17,6 +17,7 @@ import structlog
 
 from trireme_common.errors import Code, TriremeError
 from trireme_common.item_trace import ItemsTrace, MessageTrace
+from trireme_common.lacking import Lacking, decode_lacking
 from trireme_common.orders import Order, decode_orders
 from trireme_common.payloads import MAX_PAYLOAD_BYTES, in_messages
 from trireme_common.stage_state import StageState, encode_state, valid_text
@@ -91,6 +92,9 @@ class StateSource(Protocol):
     def obey(self, orders: Sequence[Order]) -> None:
         """Takes over what is new of `orders` and carries it out; the state tells when that is done."""
 
+    def others_lack(self, versions: Lacking) -> None:
+        """Takes over which versions other stages lack, in place of what was said before."""
+
 
 class StageStream:
     """State of one stream: the items under way and what waits to be written. No network.
@@ -111,6 +115,7 @@ class StageStream:
     ) -> None:
         self._handler = handler
         self._obey = source.obey
+        self._others_lack = source.others_lack
         self._tracer = tracer
         self._stage = stage
         self._write = write
@@ -154,6 +159,8 @@ class StageStream:
                 _give_up(item)
         if envelope.orders:
             self._obey(decode_orders(envelope.orders))
+        if envelope.HasField("lacking"):
+            self._others_lack(decode_lacking(envelope.lacking))
         if envelope.items:
             self._start(envelope)
 

@@ -65,6 +65,7 @@ def _stages(settings: GatewaySettings, catalog: Catalog, holding: Holding) -> _S
 
     def rebuild() -> None:
         catalog.rebuild(desk.look(), desk.ledger)
+        desk.tell_lacking(catalog.lacking)
         holding.look()
 
     def wanted() -> dict[str, dict[str, int]]:

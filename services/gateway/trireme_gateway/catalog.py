@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.lacking import Lacking
 from trireme_common.model_spec import INFERENCE_SUFFIX
 from trireme_common.orders import Ledger, Order
 from trireme_common.stage_state import ModelDescriptor, ModelVersion, StageState, State
 from trireme_gateway.foreign_models import adopted, lone
+from trireme_gateway.lacking import Seen, lacking_versions
 from trireme_gateway.mixed_content import best_of, may_cache
 from trireme_gateway.model_status import (
     ModelHealth,
@@ -81,6 +83,8 @@ class Catalog:
         self._connected: Mapping[str, int] = dict.fromkeys(STAGES, 0)
         self._listed = False
         """Whether preprocess and postprocess have said which models there are."""
+        self.lacking: Lacking | None = None
+        """Versions that preprocess or postprocess lacks; None while they have not said."""
         self.device = ""
         self.was_ready = False
         """Whether any model was ever routable since the gateway started."""
@@ -93,7 +97,10 @@ class Catalog:
         names = sorted({name for merged in seen.values() for name, _ in merged})
         self._connected = {stage: len(found) for stage, found in by_stage.items()}
         self._models = {name: _build(name, seen, orders.get(name)) for name in names}
-        self._listed = bool(seen[PREPROCESS] and seen[POSTPROCESS])
+        keepers = (seen[PREPROCESS], seen[POSTPROCESS])
+        self._listed = all(keepers)
+        if self._listed:
+            self.lacking = lacking_versions(seen[INFERENCE], keepers, self.lacking or frozenset())
         self.device = next((state.device for state in by_stage[INFERENCE] if state.device), "")
         self.was_ready = self.was_ready or self.ready
 
@@ -223,12 +230,9 @@ class Catalog:
         return ", ".join(self.names()) or "none"
 
 
-_Seen = dict[tuple[str, str], ModelVersion]
-
-
-def _merge(states: list[StageState]) -> _Seen:
+def _merge(states: list[StageState]) -> Seen:
     """The best state of every version over the endpoints of one stage."""
-    merged: _Seen = {}
+    merged: dict[tuple[str, str], ModelVersion] = {}
     for state in states:
         for model in state.models:
             key = (model.name, model.version)
@@ -236,7 +240,7 @@ def _merge(states: list[StageState]) -> _Seen:
     return merged
 
 
-def _build(name: str, seen: Mapping[str, _Seen], order: Order | None) -> _Model:
+def _build(name: str, seen: Mapping[str, Seen], order: Order | None) -> _Model:
     versions = {version for merged in seen.values() for model, version in merged if model == name and version}
     routes: dict[str, Route] = {}
     settled: list[str] = []
@@ -269,7 +273,7 @@ def _build(name: str, seen: Mapping[str, _Seen], order: Order | None) -> _Model:
     )
 
 
-def _asleep(name: str, versions: Iterable[str], seen: Mapping[str, _Seen]) -> bool:
+def _asleep(name: str, versions: Iterable[str], seen: Mapping[str, Seen]) -> bool:
     """Nobody who has seen the model at inference calls it bad, and the other two stages could serve it."""
     states = [entry.state for (model, _), entry in seen[INFERENCE].items() if model == name]
     if states and State.LOADING not in states:
@@ -291,6 +295,6 @@ def _route(name: str, version: str, found: list[ModelVersion | None]) -> Route |
     return Route(name, name, version, merged, digests, bare=merged.task == "tensor")
 
 
-def _bare_route(name: str, version: str, seen: Mapping[str, _Seen]) -> Route | None:
+def _bare_route(name: str, version: str, seen: Mapping[str, Seen]) -> Route | None:
     found = lone(name, seen[INFERENCE].get((name, version)), (seen[PREPROCESS], seen[POSTPROCESS]))
     return Route(name, name, version, found, (found.digest,), bare=True) if found is not None else None

@@ -1,6 +1,7 @@
-"""The gateway's part in orders: it learns them from endpoints, and hands them to endpoints that lack them.
+"""What the gateway tells endpoints: orders, which it learns from endpoints and hands to those that lack them,
+and to inference which versions the other stages lack.
 
-So every replica of every stage comes to know every order as long as one process that knows it runs; where
+Every replica of every stage so comes to know every order as long as one process that knows it runs; where
 nothing but a gateway is left, or a replica comes new, the order comes back from there.
 """
 
@@ -13,8 +14,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.lacking import Lacking
 from trireme_common.orders import Ledger, Order
 from trireme_common.stage_state import StageState
+from trireme_gateway.catalog import INFERENCE
 
 
 class Replica(Protocol):
@@ -27,6 +30,8 @@ class Replica(Protocol):
     def state(self) -> StageState | None: ...
 
     def tell(self, orders: Sequence[Order]) -> None: ...
+
+    def tell_lacking(self, versions: Lacking) -> None: ...
 
 
 Fleet = Callable[[], Mapping[str, Sequence[Replica]]]
@@ -49,6 +54,7 @@ class OrderDesk:
         self.ledger = ledger if ledger is not None else Ledger()
         self._models: set[str] = set()
         self._told: dict[Replica, list[Order]] = {}
+        self._told_lacking: dict[Replica, Lacking] = {}
         self._caught_up: set[Replica] = set()
         self._looked = asyncio.Event()
 
@@ -73,6 +79,16 @@ class OrderDesk:
         self._looked.set()
         self._looked = asyncio.Event()
         return states
+
+    def tell_lacking(self, versions: Lacking | None) -> None:
+        """Tells every endpoint of inference, once, what the other stages lack; None is not known yet."""
+        if versions is None:
+            return
+        before = self._told_lacking
+        self._told_lacking = dict.fromkeys(self.replicas(INFERENCE), versions)
+        for replica in self._told_lacking:
+            if before.get(replica) != versions:
+                replica.tell_lacking(versions)
 
     async def carried_out(self, order: Order, deadline: float) -> None:
         """Waits until every endpoint has carried out `order`, or one that supersedes it.

@@ -101,26 +101,31 @@ class Repository:
         the model is loaded. Returns the version."""
         model = self._named(name)
         self._known(model)
-        wanted = self._wanted(model, version)
         before = self._desk.ledger.get(model)
-        order = await self._order(model, deadline, version=wanted)
-        failed = self._failed(model, wanted)
-        if not failed:
-            return wanted
+        refusals: list[str] = []
+        for wanted in self._wanted(model, version):
+            order = await self._order(model, deadline, version=wanted)
+            failed = self._failed(model, wanted)
+            if not failed:
+                return wanted
+            self._check_nowhere(model, wanted, failed)
+            reason = next(iter(failed.values()))
+            refusals.append(f"version {wanted} of '{model}' cannot be loaded: {reason}")
+            if self._desk.ledger.get(model) != order:
+                break  # somebody else has ordered something by now
+        else:
+            self._withdraw(model, before)
+        current = self._catalog.health()[model].version
+        refusals.append(f"version {current} goes on" if current else "no version answers")
+        raise TriremeError(Code.INVALID_ARGUMENT, "; ".join(refusals))
+
+    def _check_nowhere(self, model: str, version: str, failed: Mapping[str, str]) -> None:
+        """Raises where only some of the endpoints could not load a version."""
         if len(failed) < len(self._desk.replicas(INFERENCE)):
             places = "; ".join(f"{address}: {reason}" for address, reason in failed.items())
             raise TriremeError(
-                Code.BACKEND_UNAVAILABLE, f"version {wanted} of '{model}' answers now, but not from {places}"
+                Code.BACKEND_UNAVAILABLE, f"version {version} of '{model}' answers now, but not from {places}"
             )
-        if self._desk.ledger.get(model) == order:
-            self._withdraw(model, before)
-        reason = next(iter(failed.values()))
-        current = self._catalog.health()[model].version
-        raise TriremeError(
-            Code.INVALID_ARGUMENT,
-            f"version {wanted} of '{model}' cannot be loaded: {reason}; "
-            + (f"version {current} goes on" if current else "no version answers"),
-        )
 
     def _named(self, name: str) -> str:
         model = name.removesuffix(INFERENCE_SUFFIX)
@@ -142,29 +147,26 @@ class Repository:
                 f"unknown model '{model}'; the repository has {', '.join(health) or 'none'}",
             )
 
-    def _wanted(self, model: str, version: str | None) -> str:
+    def _wanted(self, model: str, version: str | None) -> list[str]:
+        """The version that is named; else those older than the one that answers, or all where none does,
+        without those that are known to be bad, newest first."""
         stored = self._catalog.stored(model)
         there = f"in the repository: {', '.join(stored) or 'none that can be served'}"
         if version is None:
             current = self._catalog.health()[model].version
-            older = [
-                found for found in self._catalog.stored(model, good=True) if int(found) < int(current or 0)
-            ]
+            good = self._catalog.stored(model, good=True)
+            older = [found for found in good if not current or int(found) < int(current)]
             if not older:
-                what = (
-                    f"older than {current}, which answers now"
-                    if current
-                    else "to be told, as none answers now"
-                )
+                what = f"older than {current}, which answers now" if current else "that could answer"
                 raise TriremeError(
                     Code.INVALID_ARGUMENT, f"model '{model}' has no good version {what}; {there}"
                 )
-            return older[-1]
+            return older[::-1]
         if not is_version(version):
             raise TriremeError(Code.INVALID_ARGUMENT, f"'{version}' is no version; {there}")
         if version not in stored:
             raise TriremeError(Code.MODEL_NOT_FOUND, f"model '{model}' has no version '{version}'; {there}")
-        return version
+        return [version]
 
     async def _order(
         self, model: str, deadline: float, *, version: str = "", unloaded: bool = False

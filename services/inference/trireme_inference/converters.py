@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -121,15 +122,23 @@ def priority(request: oip.ModelInferRequest) -> int:
 
     Raises TriremeError(INVALID_ARGUMENT) for anything but a number that is not negative.
     """
-    if "priority" not in request.parameters:
+    return _number(request, "priority", "1 is the highest")
+
+
+def timeout_seconds(request: oip.ModelInferRequest) -> float:
+    """Triton's request parameter `timeout`, there in microseconds: how long the caller waits; infinite where
+    it is absent or 0. Raises TriremeError as `priority` does."""
+    return _number(request, "timeout", "microseconds") / 1e6 or math.inf
+
+
+def _number(request: oip.ModelInferRequest, name: str, meaning: str) -> int:
+    if name not in request.parameters:
         return 0
-    parameter = request.parameters["priority"]
+    parameter = request.parameters[name]
     kind = parameter.WhichOneof("parameter_choice")
     value = getattr(parameter, kind) if kind in ("int64_param", "uint64_param") else -1
     if value < 0:
-        raise TriremeError(
-            Code.INVALID_ARGUMENT, "parameter 'priority' is a number from 0 on; 1 is the highest"
-        )
+        raise TriremeError(Code.INVALID_ARGUMENT, f"parameter '{name}' is a number from 0 on; {meaning}")
     return int(value)
 
 

@@ -19,7 +19,13 @@ from trireme_common.grpc_status import STATUS
 from trireme_common.model_spec import INFERENCE_SUFFIX
 from trireme_common.stage_state import ModelVersion, StageState, State
 from trireme_common.tensors import Tensor
-from trireme_inference.converters import check_requested, infer_inputs, infer_response, priority
+from trireme_inference.converters import (
+    check_requested,
+    infer_inputs,
+    infer_response,
+    priority,
+    timeout_seconds,
+)
 from trireme_inference.requests import Answer, Request
 from trireme_inference.servable import InferenceServable
 from trireme_inference.statistics import Statistics, VersionStatistics
@@ -78,6 +84,13 @@ class _Ready:
             for entries in self._models.values():
                 entries.sort(key=lambda entry: int(entry.version), reverse=True)
         return self._models.get(model, [])
+
+    def default(self, state: StageState, model: str) -> str:
+        """The version that answers where none is named: the one that was put back, else the newest; empty
+        where none is READY."""
+        ready = [entry.version for entry in self.of(state, model)]
+        ordered = (order.version for order in state.orders if order.model == model and order.version in ready)
+        return next(ordered, ready[0] if ready else "")
 
 
 class OipServicer:
@@ -151,8 +164,9 @@ class OipServicer:
         check_requested(request, signature.outputs)
         parts, shapes, rows = signature.check(infer_inputs(request))
         remaining = context.time_remaining()
+        allowed = self._default_timeout_seconds if remaining is None else remaining
         now = time.monotonic()
-        deadline = now + (self._default_timeout_seconds if remaining is None else remaining)
+        deadline = now + min(allowed, timeout_seconds(request))
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         call = _Call(future)
         queued = Request(parts, shapes, rows, deadline, now, signature, call, call, None, request.id)
@@ -202,9 +216,8 @@ class OipServicer:
     async def _find(self, name: str, version: str) -> tuple[str, InferenceServable]:
         model = _model(name)
         if not version:
-            ready = self._ready.of(self._models.state, model)
             # Without a READY version the store says why: unknown, or not ready.
-            version = ready[0].version if ready else ""
+            version = self._ready.default(self._models.state, model)
         return version, await self._models.acquire(model, version)
 
 

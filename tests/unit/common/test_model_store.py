@@ -13,6 +13,8 @@ from trireme_common.stage_state import StageState, State
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_common.version_policy import every_version
 
+GOLDEN = "not the golden answer"
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -110,6 +112,43 @@ async def test_changed_files_that_are_bad_keep_what_serves_and_say_why(world: Wo
     assert world.store.get("m", "1").weights == "w"
 
 
+async def test_a_version_that_was_loaded_half_gives_way_once_it_is_whole_and_bad(world: World) -> None:
+    world.weights("m", 2, "new")
+    await world.store.refresh()
+    (world.root / "m" / "2" / "golden.json").write_text("another answer")
+    await world.store.refresh()
+    assert world.states() == {("m", "1"): (State.READY, ""), ("m", "2"): (State.UNLOADING, GOLDEN)}
+    world.now = LINGER
+    for _ in range(3):
+        await world.store.refresh()
+        world.now += LINGER
+    assert world.states() == {("m", "1"): (State.READY, ""), ("m", "2"): (State.UNAVAILABLE, GOLDEN)}
+    assert world.loaded == [("m", 2), ("m", 2), ("m", 1), ("m", 2)]
+    (world.root / "m" / "2" / "golden.json").unlink()
+    await world.store.refresh()
+    assert world.ready() == {("m", "2")}
+
+
+async def test_what_serves_and_is_known_to_be_bad_goes_on_where_nothing_else_is_good(world: World) -> None:
+    world.weights("m", 1, "bad")
+    world.weights("m", 2, "new")
+    await world.store.refresh()
+    (world.root / "m" / "2" / "golden.json").write_text("another answer")
+    for _ in range(2):
+        await world.store.refresh()
+        assert world.ready() == {("m", "2")}
+        assert world.states()[("m", "2")] == (State.READY, GOLDEN)
+        world.now += LINGER
+
+
+async def test_what_serves_is_not_known_to_be_bad_where_other_weights_are(world: World) -> None:
+    world.weights("m", 2, "new")
+    await world.store.refresh()
+    world.weights("m", 2, "bad")
+    await world.store.refresh()
+    assert world.states() == {("m", "2"): (State.READY, "the file is bad")}
+
+
 async def test_a_broken_model_yaml_keeps_what_serves(world: World) -> None:
     await world.store.refresh()
     change(world.root / "m" / "model.yaml", "name: m\nwhat: 1\n")
@@ -124,6 +163,18 @@ async def test_a_broken_model_yaml_keeps_what_serves(world: World) -> None:
     change(world.root / "m" / "model.yaml", "name: m\n")
     await world.store.refresh()
     assert world.states() == {("m", "1"): (State.READY, "")}
+
+
+async def test_a_policy_that_names_no_version_of_the_disk_keeps_what_serves(world: World) -> None:
+    await world.store.refresh()
+    change(world.root / "m" / "model.yaml", "name: m\nversions: {policy: specific, list: [9]}\n")
+    world.now = 100
+    for _ in range(2):
+        await world.store.refresh()
+        assert world.store.get("m", "1").weights == "w"
+    state, reason = world.states()[("m", "")]
+    assert state is State.UNAVAILABLE
+    assert "names 9; there are only 1" in reason
 
 
 async def test_a_broken_model_yaml_from_the_start_leaves_the_other_models(world: World) -> None:

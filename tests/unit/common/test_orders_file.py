@@ -45,6 +45,13 @@ def test_a_file_that_cannot_be_read_or_written_stops_nobody(tmp_path: Path) -> N
     assert OrdersFile(tmp_path / "not" / "there").exchange([PINNED], MODELS) == [PINNED]
     (tmp_path / "folder" / ORDERS_FILE).mkdir(parents=True)
     assert OrdersFile(tmp_path / "folder").exchange([PINNED], MODELS) == [PINNED]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == [ORDERS_FILE]
+
+
+def test_the_versions_that_were_put_back_are_told_by_model(tmp_path: Path) -> None:
+    assert OrdersFile(tmp_path).versions() == {}
+    OrdersFile(tmp_path).exchange([PINNED, OFF, Order(4, "o")], MODELS | {"o"})
+    assert OrdersFile(tmp_path).versions() == {"m": 1}
 
 
 async def test_what_was_carried_out_is_told_apart_from_what_is_known(tmp_path: Path) -> None:

@@ -79,6 +79,41 @@ async def test_a_version_that_no_endpoint_can_load_is_not_put_back() -> None:
     assert fleet.default() == "2"
 
 
+async def test_the_version_before_that_one_comes_back_where_that_one_turns_out_bad() -> None:
+    fleet = Fleet()
+    for replica in fleet.inference:
+        replica.bad = ("2",)  # which nobody has been told
+    assert await fleet.repository.rollback("m", None, soon()) == "1"
+    assert fleet.default() == "1"
+
+
+async def test_where_every_older_version_turns_out_bad_each_is_named_and_nothing_changes() -> None:
+    fleet = Fleet()
+    for replica in fleet.inference:
+        replica.bad = ("1", "2")
+    with pytest.raises(TriremeError) as refused:
+        await fleet.repository.rollback("m", None, soon())
+    assert refused.value.detail == (
+        "version 2 of 'm' cannot be loaded: the file is bad; "
+        "version 1 of 'm' cannot be loaded: the file is bad; version 3 goes on"
+    )
+    order = fleet.desk.ledger.get("m")
+    assert order is not None
+    assert order.lifts
+    assert fleet.default() == "3"
+
+
+async def test_where_nothing_answers_the_newest_version_that_can_comes_back() -> None:
+    fleet = Fleet()
+    for replica in fleet.inference:
+        replica.versions = ()  # nothing is known to be bad, and nothing is there
+    fleet.refresh()
+    assert fleet.default() == ""
+    for replica in fleet.inference:
+        replica.versions, replica.bad = ("1", "2", "3"), ("3",)
+    assert await fleet.repository.rollback("m", None, soon()) == "2"
+
+
 async def test_an_endpoint_that_cannot_have_it_while_others_do_is_named_and_the_order_stands() -> None:
     fleet = Fleet()
     fleet.inference[1].bad = ("2",)
@@ -97,7 +132,7 @@ async def test_an_unloaded_model_is_shown_as_such_until_it_is_loaded() -> None:
     statuses = fleet.catalog.statuses()
     assert statuses == [VersionStatus("m", number, State.UNAVAILABLE, "unloaded") for number in "123"]
     assert fleet.catalog.ready
-    with pytest.raises(TriremeError, match="to be told, as none answers now"):
+    with pytest.raises(TriremeError, match="no good version that could answer; in the repository: 1, 2, 3"):
         await fleet.repository.rollback("m", None, soon())
     assert await fleet.repository.load("m", soon()) == "3"
     assert fleet.catalog.resolve("m").version == "3"

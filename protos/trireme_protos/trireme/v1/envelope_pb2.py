@@ -24,41 +24,45 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trireme/v1/envelope.proto\x12\ntrireme.v1\"\x7f\n\x08\x45nvelope\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1f\n\x05items\x18\x03 \x03(\x0b\x32\x10.trireme.v1.Item\x12\x0f\n\x07\x63\x61ncels\x18\x04 \x03(\x04\x12!\n\x06orders\x18\x05 \x03(\x0b\x32\x11.trireme.v1.Order\"K\n\x05Order\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08unloaded\x18\x04 \x01(\x08\"t\n\x04Item\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x14\n\x0cremaining_ms\x18\x02 \x01(\r\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\r\"d\n\x05Reply\x12#\n\x07results\x18\x01 \x03(\x0b\x32\x12.trireme.v1.Result\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.trireme.v1.StageState\x12\x0f\n\x07working\x18\x03 \x01(\x08\"\x80\x01\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\x07payload\x18\x02 \x01(\x0cH\x00\x12&\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x13.trireme.v1.FailureH\x00\x12\x10\n\x08queue_us\x18\x04 \x01(\r\x12\x12\n\ncompute_us\x18\x05 \x01(\rB\t\n\x07outcome\"\'\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"{\n\nStageState\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12(\n\x06models\x18\x03 \x03(\x0b\x32\x18.trireme.v1.ModelVersion\x12!\n\x06orders\x18\x04 \x03(\x0b\x32\x11.trireme.v1.Order\"\xf5\x01\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.trireme.v1.ModelVersion.State\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12/\n\ndescriptor\x18\x05 \x01(\x0b\x32\x1b.trireme.v1.ModelDescriptor\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07LOADING\x10\x01\x12\t\n\x05READY\x10\x02\x12\x0f\n\x0bUNAVAILABLE\x10\x03\x12\r\n\tUNLOADING\x10\x04\"\xd8\x02\n\x0fModelDescriptor\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12&\n\x06inputs\x18\x03 \x03(\x0b\x32\x16.trireme.v1.TensorSpec\x12\'\n\x07outputs\x18\x04 \x03(\x0b\x32\x16.trireme.v1.TensorSpec\x12\x16\n\x0emax_batch_size\x18\x05 \x01(\r\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x16\n\x0ehas_preprocess\x18\x07 \x01(\x08\x12\x17\n\x0fhas_postprocess\x18\x08 \x01(\x08\x12\x0e\n\x06\x64igest\x18\t \x01(\t\x12\"\n\x06limits\x18\n \x01(\x0b\x32\x12.trireme.v1.Limits\x12&\n\x05\x63\x61\x63he\x18\x0b \x01(\x0b\x32\x17.trireme.v1.CachePolicy\x12\x0e\n\x06\x63onfig\x18\x0c \x01(\t\x12\x0f\n\x07\x61t_once\x18\r \x01(\x08\"K\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0e\n\x06labels\x18\x04 \x03(\t\"B\n\x06Limits\x12\x11\n\tmax_items\x18\x01 \x01(\r\x12\x11\n\tmax_bytes\x18\x02 \x01(\x04\x12\x12\n\ntimeout_ms\x18\x03 \x01(\r\"B\n\x0b\x43\x61\x63hePolicy\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x13\n\x0bttl_seconds\x18\x02 \x01(\r\x12\r\n\x05scope\x18\x03 \x01(\t\".\n\x07Tensors\x12#\n\x07tensors\x18\x01 \x03(\x0b\x32\x12.trireme.v1.Tensor\"E\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trireme/v1/envelope.proto\x12\ntrireme.v1\"\xa5\x01\n\x08\x45nvelope\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1f\n\x05items\x18\x03 \x03(\x0b\x32\x10.trireme.v1.Item\x12\x0f\n\x07\x63\x61ncels\x18\x04 \x03(\x04\x12!\n\x06orders\x18\x05 \x03(\x0b\x32\x11.trireme.v1.Order\x12$\n\x07lacking\x18\x06 \x01(\x0b\x32\x13.trireme.v1.Lacking\"4\n\x07Lacking\x12)\n\x08versions\x18\x01 \x03(\x0b\x32\x17.trireme.v1.VersionName\"-\n\x0bVersionName\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"K\n\x05Order\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08unloaded\x18\x04 \x01(\x08\"t\n\x04Item\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x14\n\x0cremaining_ms\x18\x02 \x01(\r\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\r\"d\n\x05Reply\x12#\n\x07results\x18\x01 \x03(\x0b\x32\x12.trireme.v1.Result\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.trireme.v1.StageState\x12\x0f\n\x07working\x18\x03 \x01(\x08\"\x80\x01\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\x07payload\x18\x02 \x01(\x0cH\x00\x12&\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x13.trireme.v1.FailureH\x00\x12\x10\n\x08queue_us\x18\x04 \x01(\r\x12\x12\n\ncompute_us\x18\x05 \x01(\rB\t\n\x07outcome\"\'\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"{\n\nStageState\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12(\n\x06models\x18\x03 \x03(\x0b\x32\x18.trireme.v1.ModelVersion\x12!\n\x06orders\x18\x04 \x03(\x0b\x32\x11.trireme.v1.Order\"\xf5\x01\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.trireme.v1.ModelVersion.State\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12/\n\ndescriptor\x18\x05 \x01(\x0b\x32\x1b.trireme.v1.ModelDescriptor\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07LOADING\x10\x01\x12\t\n\x05READY\x10\x02\x12\x0f\n\x0bUNAVAILABLE\x10\x03\x12\r\n\tUNLOADING\x10\x04\"\xd8\x02\n\x0fModelDescriptor\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12&\n\x06inputs\x18\x03 \x03(\x0b\x32\x16.trireme.v1.TensorSpec\x12\'\n\x07outputs\x18\x04 \x03(\x0b\x32\x16.trireme.v1.TensorSpec\x12\x16\n\x0emax_batch_size\x18\x05 \x01(\r\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x16\n\x0ehas_preprocess\x18\x07 \x01(\x08\x12\x17\n\x0fhas_postprocess\x18\x08 \x01(\x08\x12\x0e\n\x06\x64igest\x18\t \x01(\t\x12\"\n\x06limits\x18\n \x01(\x0b\x32\x12.trireme.v1.Limits\x12&\n\x05\x63\x61\x63he\x18\x0b \x01(\x0b\x32\x17.trireme.v1.CachePolicy\x12\x0e\n\x06\x63onfig\x18\x0c \x01(\t\x12\x0f\n\x07\x61t_once\x18\r \x01(\x08\"K\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0e\n\x06labels\x18\x04 \x03(\t\"B\n\x06Limits\x12\x11\n\tmax_items\x18\x01 \x01(\r\x12\x11\n\tmax_bytes\x18\x02 \x01(\x04\x12\x12\n\ntimeout_ms\x18\x03 \x01(\r\"B\n\x0b\x43\x61\x63hePolicy\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x13\n\x0bttl_seconds\x18\x02 \x01(\r\x12\r\n\x05scope\x18\x03 \x01(\t\".\n\x07Tensors\x12#\n\x07tensors\x18\x01 \x03(\x0b\x32\x12.trireme.v1.Tensor\"E\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trireme.v1.envelope_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENVELOPE']._serialized_start=41
-  _globals['_ENVELOPE']._serialized_end=168
-  _globals['_ORDER']._serialized_start=170
-  _globals['_ORDER']._serialized_end=245
-  _globals['_ITEM']._serialized_start=247
-  _globals['_ITEM']._serialized_end=363
-  _globals['_REPLY']._serialized_start=365
-  _globals['_REPLY']._serialized_end=465
-  _globals['_RESULT']._serialized_start=468
-  _globals['_RESULT']._serialized_end=596
-  _globals['_FAILURE']._serialized_start=598
-  _globals['_FAILURE']._serialized_end=637
-  _globals['_STAGESTATE']._serialized_start=639
-  _globals['_STAGESTATE']._serialized_end=762
-  _globals['_MODELVERSION']._serialized_start=765
-  _globals['_MODELVERSION']._serialized_end=1010
-  _globals['_MODELVERSION_STATE']._serialized_start=924
-  _globals['_MODELVERSION_STATE']._serialized_end=1010
-  _globals['_MODELDESCRIPTOR']._serialized_start=1013
-  _globals['_MODELDESCRIPTOR']._serialized_end=1357
-  _globals['_TENSORSPEC']._serialized_start=1359
-  _globals['_TENSORSPEC']._serialized_end=1434
-  _globals['_LIMITS']._serialized_start=1436
-  _globals['_LIMITS']._serialized_end=1502
-  _globals['_CACHEPOLICY']._serialized_start=1504
-  _globals['_CACHEPOLICY']._serialized_end=1570
-  _globals['_TENSORS']._serialized_start=1572
-  _globals['_TENSORS']._serialized_end=1618
-  _globals['_TENSOR']._serialized_start=1620
-  _globals['_TENSOR']._serialized_end=1689
+  _globals['_ENVELOPE']._serialized_start=42
+  _globals['_ENVELOPE']._serialized_end=207
+  _globals['_LACKING']._serialized_start=209
+  _globals['_LACKING']._serialized_end=261
+  _globals['_VERSIONNAME']._serialized_start=263
+  _globals['_VERSIONNAME']._serialized_end=308
+  _globals['_ORDER']._serialized_start=310
+  _globals['_ORDER']._serialized_end=385
+  _globals['_ITEM']._serialized_start=387
+  _globals['_ITEM']._serialized_end=503
+  _globals['_REPLY']._serialized_start=505
+  _globals['_REPLY']._serialized_end=605
+  _globals['_RESULT']._serialized_start=608
+  _globals['_RESULT']._serialized_end=736
+  _globals['_FAILURE']._serialized_start=738
+  _globals['_FAILURE']._serialized_end=777
+  _globals['_STAGESTATE']._serialized_start=779
+  _globals['_STAGESTATE']._serialized_end=902
+  _globals['_MODELVERSION']._serialized_start=905
+  _globals['_MODELVERSION']._serialized_end=1150
+  _globals['_MODELVERSION_STATE']._serialized_start=1064
+  _globals['_MODELVERSION_STATE']._serialized_end=1150
+  _globals['_MODELDESCRIPTOR']._serialized_start=1153
+  _globals['_MODELDESCRIPTOR']._serialized_end=1497
+  _globals['_TENSORSPEC']._serialized_start=1499
+  _globals['_TENSORSPEC']._serialized_end=1574
+  _globals['_LIMITS']._serialized_start=1576
+  _globals['_LIMITS']._serialized_end=1642
+  _globals['_CACHEPOLICY']._serialized_start=1644
+  _globals['_CACHEPOLICY']._serialized_end=1710
+  _globals['_TENSORS']._serialized_start=1712
+  _globals['_TENSORS']._serialized_end=1758
+  _globals['_TENSOR']._serialized_start=1760
+  _globals['_TENSOR']._serialized_end=1829
 # @@protoc_insertion_point(module_scope)

@@ -54,7 +54,10 @@ class Passed:
 
 
 class Mirror:
-    """Mirrors `source` into `cache`. `stop` ends a pass with Stopped; the next one continues."""
+    """Mirrors `source` into `cache`. `stop` ends a pass with Stopped; the next one continues.
+
+    `ordered` gives the versions that operators have put back, by model.
+    """
 
     def __init__(
         self,
@@ -64,8 +67,10 @@ class Mirror:
         telemetry: Telemetry,
         stop: threading.Event,
         *,
+        ordered: Callable[[], Mapping[str, int]] = dict,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._ordered = ordered
         self._source = source
         self._cache = cache
         self._options = options
@@ -110,7 +115,7 @@ class Mirror:
         staging = Staging(self._cache, self._downloader, self._telemetry, pool)
         try:
             pass_ = _Pass(self._cache, self._telemetry, staging, catalog, installed)
-            wanted = pass_.read_specs(self._options.spare_versions)
+            wanted = pass_.read_specs(self._options.spare_versions, self._ordered())
             self._cache.touch(
                 ((name, number) for name in wanted for number in wanted[name].needed), self._now()
             )
@@ -141,7 +146,7 @@ class _Pass:
         }
         self.passed = Passed()
 
-    def read_specs(self, spare_versions: int) -> dict[str, Wanted]:
+    def read_specs(self, spare_versions: int, ordered: Mapping[str, int]) -> dict[str, Wanted]:
         """Waits for the shared files of every model: model.yaml says which versions are wanted."""
         wanted = {}
         for name, model in self._catalog.items():
@@ -150,7 +155,8 @@ class _Pass:
             except SourceError as error:
                 self._fail(name, error)
             else:
-                wanted[name] = wanted_versions(model, partial(self._shared_path, name), spare_versions)
+                find = partial(self._shared_path, name)
+                wanted[name] = wanted_versions(model, find, spare_versions, ordered.get(name))
         return wanted
 
     def carry_out(self, todo: Plan) -> None:

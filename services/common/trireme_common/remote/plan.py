@@ -1,8 +1,9 @@
 """What one pass is to do: a pure function of the listing, of what is installed, and of what is wanted.
 
-A version is *needed* when model.yaml's policy chooses it, and a *spare* when it is the next older one, to
-fall back on where the newest turns out bad. Needed versions, spares, and the newest installed version of a
-model are in use and never dropped for room; of the others the least recently needed goes first.
+A version is *needed* when model.yaml's policy chooses it or an operator has put it back, and a *spare* when
+it is the next older one, to fall back on where the newest turns out bad. Needed versions, spares, and the
+newest installed version of a model are in use and never dropped for room; of the others the least recently
+needed goes first.
 """
 
 from __future__ import annotations

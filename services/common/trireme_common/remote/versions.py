@@ -1,4 +1,4 @@
-"""Which versions of a model are worth having here: those that its policy wants, and spares."""
+"""Which versions of a model are worth having here: what was put back, what its policy wants, and spares."""
 
 from __future__ import annotations
 
@@ -13,13 +13,27 @@ from trireme_common.repository import SPEC_FILE
 from trireme_common.triton.translation import CONFIG_FILE, read_triton_model
 
 
-def wanted_versions(model: RemoteModel, find: Callable[[str], Path], spare: int) -> Wanted:
+def wanted_versions(
+    model: RemoteModel, find: Callable[[str], Path], spare: int, ordered: int | None = None
+) -> Wanted:
     """What the policy of a model's spec says of the versions that the source lists.
 
     `find` gives the path of a shared file here by its name. `latest`, which also stands for a spec that is
     missing or cannot be read, wants the newest `count` and has the `spare` next ones as spares; `all` and
-    `specific` want what they say and have no spares.
+    `specific` want what they say and have no spares. An `ordered` version, which answers whatever the policy
+    says, is wanted first.
     """
+    wanted = _by_policy(model, find, spare)
+    if ordered is None or ordered not in model.versions:
+        return wanted
+    others, spares = (
+        tuple(version for version in versions if version != ordered)
+        for versions in (wanted.needed, wanted.spares)
+    )
+    return Wanted((ordered, *others), spares)
+
+
+def _by_policy(model: RemoteModel, find: Callable[[str], Path], spare: int) -> Wanted:
     newest_first = sorted(model.versions, reverse=True)
     try:
         policy = _read_spec(model, find).versions

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Protocol, TypeVar
 
 from trireme_common.errors import TriremeError
+from trireme_common.lacking import Lacking
 from trireme_common.orders import Order
 from trireme_common.stage_state import StageState
 from trireme_common.stage_stream import cancel_and_wait
@@ -62,6 +63,9 @@ class Way(Protocol):
     def tell(self, orders: Sequence[Order]) -> None:
         """Hands orders to the endpoint."""
 
+    def tell_lacking(self, versions: Lacking) -> None:
+        """Says which versions other stages lack."""
+
     async def run(self) -> None:
         """Keeps the way open until cancelled."""
 
@@ -114,6 +118,9 @@ class Endpoint:
 
     def tell(self, orders: Sequence[Order]) -> None:
         self.stream.tell(orders)
+
+    def tell_lacking(self, versions: Lacking) -> None:
+        self.stream.tell_lacking(versions)
 
     @property
     def usable(self) -> bool:

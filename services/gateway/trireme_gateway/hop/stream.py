@@ -19,6 +19,7 @@ from trireme_common.grpc_server import MAX_MESSAGE_BYTES
 from trireme_common.http2.client import ClientStream
 from trireme_common.http2.connection import StreamEnd
 from trireme_common.http2.keepalive import Patience
+from trireme_common.lacking import Lacking, encode_lacking
 from trireme_common.orders import Order, encode_orders
 from trireme_common.stage_state import StageState, decode_state
 from trireme_gateway.hop.backoff import Backoff
@@ -109,6 +110,10 @@ class EndpointStream:
     def tell(self, orders: Sequence[Order]) -> None:
         """Hands orders to the endpoint."""
         self.exchange.post(envelope_pb2.Envelope(orders=encode_orders(orders)).SerializeToString())
+
+    def tell_lacking(self, versions: Lacking) -> None:
+        """Says which versions other stages lack."""
+        self.exchange.post(envelope_pb2.Envelope(lacking=encode_lacking(versions)).SerializeToString())
 
     async def run(self) -> None:
         """Keeps the stream open until cancelled."""

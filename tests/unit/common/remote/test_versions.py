@@ -45,5 +45,23 @@ def test_the_version_policy_of_a_triton_model_decides(tmp_path: Path) -> None:
     assert wanted_versions(model("config.pbtxt"), tmp_path.joinpath, 1) == Wanted((2,))
 
 
+@pytest.mark.parametrize(
+    ("policy", "ordered", "wanted"),
+    [
+        ("", 1, Wanted((1, 10), (3,))),
+        ("", 3, Wanted((3, 10))),
+        ("", 10, Wanted((10,), (3,))),
+        ("versions: {policy: all}", 2, Wanted((2, 10, 3, 1))),
+        ("versions: {policy: specific, list: [1, 3]}", 2, Wanted((2, 3, 1))),
+        ("", 7, Wanted((10,), (3,))),  # which the source has not
+    ],
+)
+def test_a_version_that_was_put_back_is_wanted_first(
+    policy: str, ordered: int, wanted: Wanted, tmp_path: Path
+) -> None:
+    (tmp_path / "model.yaml").write_text(f"name: a\n{policy}\n")
+    assert wanted_versions(model("model.yaml"), tmp_path.joinpath, 1, ordered) == wanted
+
+
 def test_a_bare_model_has_its_newest_version_and_spares(tmp_path: Path) -> None:
     assert wanted_versions(model(), tmp_path.joinpath, 2) == Wanted((10,), (3, 2))

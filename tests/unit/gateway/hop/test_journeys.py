@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support.catalogs import state
 from trireme_common.errors import Code, TriremeError
+from trireme_common.lacking import Lacking
 from trireme_common.orders import Order
 from trireme_common.payloads import MAX_PAYLOAD_BYTES
 from trireme_common.stage_state import StageState
@@ -76,6 +77,8 @@ class Station:
         return self.usable and key in [(model.name, model.version) for model in (self.state or BOTH).models]
 
     def tell(self, orders: Sequence[Order]) -> None: ...
+
+    def tell_lacking(self, versions: Lacking) -> None: ...
 
     async def run(self) -> None:
         await asyncio.Event().wait()

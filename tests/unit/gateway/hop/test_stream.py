@@ -124,6 +124,17 @@ async def test_orders_are_handed_over_once_the_endpoint_has_spoken() -> None:
         assert answer.outcomes == [b"ab"]
 
 
+async def test_what_other_stages_lack_is_said_and_taken_back() -> None:
+    board = StateBoard()
+    two = frozenset({("echo", "2")})
+    async with stage_server(EchoHandler(), board) as stage, stream_to(stage.address) as it:
+        it.stream.tell_lacking(two)
+        it.stream.tell(())
+        it.stream.tell_lacking(frozenset())
+        await until(lambda: len(board.lacking) == 2)
+        assert board.lacking == [two, frozenset()]  # a message that says nothing of it changes nothing
+
+
 async def test_one_item_fails_alone() -> None:
     def answer(payload: bytes) -> bytes | TriremeError:
         return TriremeError(Code.BLANK_TEXT, "blank") if payload == b"bad" else payload

@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from trireme_common.errors import Code, TriremeError
+from trireme_common.lacking import Lacking
 from trireme_common.orders import Ledger, Order
 from trireme_common.stage_state import StageState
 from trireme_gateway.hop.backoff import Backoff
@@ -98,6 +99,9 @@ class ServerConnection:
         """Takes orders for carried out."""
         self._orders.merge(orders)
         asyncio.get_running_loop().call_soon(self._note_orders)  # the caller is still looking at the state
+
+    def tell_lacking(self, versions: Lacking) -> None:
+        """Which versions the server serves is its own affair."""
 
     async def run(self) -> None:
         """Keeps the connection open until cancelled."""
