@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def test_what_it_wrote_and_its_code() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "out\n", "said\n")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT is heeded, also where a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_it_ends_with_the_wait(tmp_path: Path) -> None:
     begun, ended = tmp_path / "begun", tmp_path / "ended"
 
