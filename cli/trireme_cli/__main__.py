@@ -12,8 +12,11 @@ def main() -> None:
     """Runs the command of the process's arguments and ends the process with its exit code."""
     if sys.argv[1:2] in (["up"], ["export"], ["optimize"]):
         # A signal that comes while modules are still being imported ends these as any later one does.
+        # One that whoever started us has turned off, as `nohup` and a shell's `&` do, stays off for `export`
+        # and `optimize`; `up` is stopped by SIGINT and SIGTERM whoever started it.
+        heeded = (signal.SIGINT, signal.SIGTERM) if sys.argv[1] == "up" else ()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            if number in heeded or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _nothing_started_yet)
     from trireme_cli.app import run
 

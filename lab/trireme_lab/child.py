@@ -27,9 +27,11 @@ def run_child(command: Sequence[str], timeout_seconds: float) -> subprocess.Comp
         try:
             out, said = child.communicate(timeout=timeout_seconds)
         except BaseException:
-            child.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                child.communicate(timeout=_END_SECONDS)
-            child.kill()
+            try:
+                child.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    child.communicate(timeout=_END_SECONDS)
+            finally:  # also where the user has lost patience
+                child.kill()
             raise
     return subprocess.CompletedProcess(command, child.returncode, out, said)

@@ -7,8 +7,10 @@ stands. docs/adr/0019 says why so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from trireme_common.model_spec import is_model_name
 from trireme_common.orders import Order, is_version
@@ -16,8 +18,12 @@ from trireme_common.repository import VersionFiles
 from trireme_common.version_policy import Policy
 from trireme_protos.trireme.v1 import envelope_pb2
 
+logger = structlog.get_logger(__name__)
+
 Lacking = frozenset[tuple[str, str]]
 """Model and version."""
+Models = Mapping[str, Sequence[VersionFiles]]
+"""The versions on disk by model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,21 @@ class Chooser:
         self._order = order
         self._lacking: Lacking = frozenset()
 
-    def lack(self, versions: Lacking) -> set[str]:
-        """Takes what the other stages lack. Returns the models for which that is new."""
-        changed, self._lacking = self._lacking ^ versions, versions
-        return {model for model, _ in changed}
+    def lack(self, versions: Lacking, models: Models) -> set[str]:
+        """Takes what the other stages lack. Returns those of `models` for which something follows from it."""
+        concerned = {model for model, _ in self._lacking ^ versions} & models.keys()
+        if self._lacking != versions:
+            logger.info("others_lack", versions=sorted(" ".join(version) for version in versions))
+        before = {name: self.choose(name, models[name]) for name in concerned}
+        self._lacking = versions
+        return {name for name in concerned if self.choose(name, models[name]) != before[name]}
+
+    def first(self, models: Models) -> Iterator[VersionFiles]:
+        """Versions that are to be READY if all goes well, and those that wait."""
+        for name, versions in models.items():
+            choice = self.choose(name, versions)
+            number = choice.count + (choice.waiting is not None)
+            yield from (files for files in versions if files.version in choice.candidates[:number])
 
     def choose(self, name: str, versions: Sequence[VersionFiles]) -> Choice:
         """Of those on disk. Where other stages lack them all, that makes no difference between them."""

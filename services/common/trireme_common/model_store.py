@@ -19,12 +19,9 @@ from pathlib import Path
 from typing import Generic
 from weakref import WeakValueDictionary
 
-import structlog
-
 from trireme_common.announcer import Announcer
 from trireme_common.entries import Entries, Entry
-from trireme_common.errands import Errands
-from trireme_common.errors import SpecError
+from trireme_common.errands import Errands, told
 from trireme_common.finds import Finds, Signed, signed
 from trireme_common.lacking import Chooser, Lacking
 from trireme_common.memory import MemoryBudget
@@ -35,8 +32,6 @@ from trireme_common.shelf import Key, MemoryObserver, Needs, Shelf, T
 from trireme_common.stage_state import ModelDescriptor, StageState, State
 from trireme_common.version_policy import Policy, ordered_policy
 from trireme_common.waking import Waking
-
-logger = structlog.get_logger(__name__)
 
 _FIRST_USE_SECONDS = 0.05
 
@@ -73,6 +68,7 @@ class ModelStore(Generic[T]):
         self._orders = StandingOrders(state_dir or models_dir)
         self._chooser = Chooser(policy, self._orders.get)
         self._settled: Signed = set()
+        self._looked = False
         self._errands = Errands()
         self._waking = Waking(self._entries, self._shelf, self._woke)
         self._announcer = Announcer(device)
@@ -120,7 +116,7 @@ class ModelStore(Generic[T]):
 
     def others_lack(self, versions: Lacking) -> None:
         """Takes over which versions other stages lack; `watch` does at once what follows from it."""
-        self._errands.call(self._chooser.lack(versions) & self._finds.models.keys())
+        self._errands.call(self._chooser.lack(versions, self._finds.models))
 
     def drain(self) -> None:
         """Tells every gateway that this endpoint is about to leave."""
@@ -128,25 +124,14 @@ class ModelStore(Generic[T]):
 
     async def watch(self, poll_seconds: float) -> None:
         """Keeps the store in step with the repository and with orders until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._poll(poll_seconds))
-            while True:
-                for name in await self._errands.fetch():  # one that takes long must not keep another waiting
-                    group.create_task(self._carry_out(name))
+        await self._errands.watch(poll_seconds, self._poll, self._carry_out)
 
-    async def _poll(self, poll_seconds: float) -> None:
-        first = True
-        while True:
-            try:
-                await self.refresh(settled_only=not first)
-                first = False
-            except (SpecError, OSError) as error:
-                # The directory may be remounted or replaced; what is loaded goes on serving.
-                logger.error("repository_unreadable", reason=str(error))
-            except Exception:  # a watch that ended would never show another version
-                logger.exception("repository_watch_failed")
+    async def _poll(self) -> None:
+        try:
+            await self.refresh(settled_only=self._looked)
+            self._looked = True
+        finally:
             self.loaded_once.set()
-            await asyncio.sleep(poll_seconds)
 
     async def refresh(self, *, settled_only: bool = False) -> None:
         """One look at the repository: load what is new, retire what is gone or displaced.
@@ -167,20 +152,19 @@ class ModelStore(Generic[T]):
         self._orders.carried_out(order for order in orders if order.model not in self._finds.models)
         self._publish()
 
-    async def _carry_out(self, name: str) -> None:
-        """Does at once, for one model, what an order says, or what a version that failed, or that another
-        stage lacks, asks for. Only an order brings what may still be being copied."""
-        try:
-            orders = self._orders.all()
-            there = await self._finds.look()
-            await self._orders.exchange(self._finds.models)
-            ordered = self._orders.outstanding(name)
-            await self._tend(name, there if ordered else there & self._settled, orders)
-            self._publish()
-        except (SpecError, OSError) as error:
-            logger.error("repository_unreadable", reason=str(error))
-        except Exception:  # must not end the watch
-            logger.exception("order_failed", model=name)
+    async def _carry_out(self, names: Iterable[str]) -> None:
+        """Does at once, for some models, what an order says, or what a version that failed, or that another
+        stage lacks, asks for. One that takes long keeps no other waiting."""
+        orders = self._orders.all()
+        there = await self._finds.look()
+        await self._orders.exchange(self._finds.models)
+        await asyncio.gather(*(told(self._follow(name, there, orders)) for name in names))
+
+    async def _follow(self, name: str, there: Signed, orders: Sequence[Order]) -> None:
+        """Only an order brings what may still be being copied."""
+        ordered = self._orders.outstanding(name)
+        await self._tend(name, there if ordered else there & self._settled, orders)
+        self._publish()
 
     async def _tend(self, name: str, settled: Signed, orders: Iterable[Order]) -> None:
         """Brings one model in step with the repository and with its order. What a new order is about is
@@ -194,11 +178,9 @@ class ModelStore(Generic[T]):
 
     def _announce(self, settled: Signed) -> None:
         """Shows as LOADING what is about to be loaded for the first time."""
-        for name, versions in self._finds.models.items():
-            choice = self._chooser.choose(name, versions)
-            for files in versions:
-                if files.version in choice.candidates[: choice.count] and signed(files) in settled:
-                    self._entries.announce(files)
+        for files in self._chooser.first(self._finds.models):
+            if signed(files) in settled:
+                self._entries.announce(files)
         self._publish()
 
     async def _bring_up(self, name: str, settled: Signed, *, anew: bool) -> None:
@@ -215,7 +197,9 @@ class ModelStore(Generic[T]):
                 break
             files = by_number[number]
             if signed(files) in settled:
-                await self._bring(files, lazily=lazily and files.spec.memory.lazy)
+                # What waits and is asked by nobody must not keep the good one out of memory.
+                swap = choice.waiting is None or number == choice.waiting
+                await self._bring(files, lazily=lazily and files.spec.memory.lazy, swap=swap)
             if place < len(choice.candidates) and self._entries.refuted(_key(files)):
                 queue.append(number)  # serves only where nothing else does
             elif await self._is_good(files, anew=anew):
@@ -238,16 +222,19 @@ class ModelStore(Generic[T]):
             self._rest(entry)
         return True
 
-    async def _bring(self, files: VersionFiles, *, lazily: bool) -> None:
+    async def _bring(self, files: VersionFiles, *, lazily: bool, swap: bool) -> None:
         """Loads (or only previews) a version that is new or has changed."""
         entry = self._entries.get(_key(files))
         if entry is not None and entry.tried(files) and not self._shelf.may_fit(entry.shortage):
             return
+        if entry is None:
+            self._entries.announce(files)
+            self._publish()
         try:
             described = await asyncio.to_thread(self._preview, files) if lazily else None
-            servable = await self._shelf.load(_key(files), files, swap=True) if described is None else None
+            servable = await self._shelf.load(_key(files), files, swap=swap) if described is None else None
         except Exception as error:  # a foreign file can make a library raise anything; it alone fails
-            self._entries.failed(files, error)
+            self._rest(self._entries.failed(files, error))
         else:
             self._entries.ready(files, servable, described)
             if servable is not None:
@@ -263,7 +250,7 @@ class ModelStore(Generic[T]):
 
     def _rest(self, entry: Entry[T]) -> None:
         if entry.servable is not None:
-            self._shelf.rest(entry.servable, entry.state is State.READY)
+            self._shelf.rest(entry.servable, entry.resting)
 
     def _displace(self, key: Key, *, keep_failed: bool) -> None:
         lingering = self._entries.displace(key, keep_failed=keep_failed)

@@ -65,7 +65,8 @@ def _stages(settings: GatewaySettings, catalog: Catalog, holding: Holding) -> _S
 
     def rebuild() -> None:
         catalog.rebuild(desk.look(), desk.ledger)
-        desk.tell_lacking(catalog.lacking)
+        # One that sees not all stages must not overrule a gateway that does.
+        desk.tell_lacking(catalog.lacking if catalog.listed else None)
         holding.look()
 
     def wanted() -> dict[str, dict[str, int]]:

@@ -81,7 +81,7 @@ class Catalog:
         self._inference_sleeps = inference_sleeps
         self._models: Mapping[str, _Model] = {}
         self._connected: Mapping[str, int] = dict.fromkeys(STAGES, 0)
-        self._listed = False
+        self.listed = False
         """Whether preprocess and postprocess have said which models there are."""
         self.lacking: Lacking | None = None
         """Versions that preprocess or postprocess lacks; None while they have not said."""
@@ -98,8 +98,8 @@ class Catalog:
         self._connected = {stage: len(found) for stage, found in by_stage.items()}
         self._models = {name: _build(name, seen, orders.get(name)) for name in names}
         keepers = (seen[PREPROCESS], seen[POSTPROCESS])
-        self._listed = all(keepers)
-        if self._listed:
+        self.listed = all(keepers)
+        if self.listed:
             self.lacking = lacking_versions(seen[INFERENCE], keepers, self.lacking or frozenset())
         self.device = next((state.device for state in by_stage[INFERENCE] if state.device), "")
         self.was_ready = self.was_ready or self.ready
@@ -116,7 +116,7 @@ class Catalog:
     @property
     def rousable(self) -> bool:
         """Whether all that is missing is inference, and a request would be reason enough to start it."""
-        return self._listed and any(model.asleep for model in self._models.values())
+        return self.listed and any(model.asleep for model in self._models.values())
 
     def asleep(self, name: str) -> bool:
         """Whether the model is there but for inference."""
@@ -212,7 +212,7 @@ class Catalog:
 
     def _check_stages(self) -> None:
         """Raises where a name may be unknown only because the stages that know it are not there."""
-        if self._inference_sleeps and self._listed:
+        if self._inference_sleeps and self.listed:
             return
         if not self.was_ready:
             raise TriremeError(Code.MODEL_NOT_READY, "the platform is still loading its models")
@@ -261,7 +261,7 @@ def _build(name: str, seen: Mapping[str, Seen], order: Order | None) -> _Model:
     }
     entries = [entry for merged in seen.values() for (model, _), entry in merged.items() if model == name]
     health = health_of(entries, default, order)
-    statuses = statuses_of(name, entries, settled, routes, health)
+    statuses = statuses_of(name, entries, settled, routes, health, seen[INFERENCE])
     return _Model(
         routes,
         bare,

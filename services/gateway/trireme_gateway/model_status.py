@@ -9,6 +9,7 @@ from trireme_common.orders import Order
 from trireme_common.stage_state import ModelVersion, State
 
 UNLOADED = "unloaded"
+_WAITS = "waits until every stage has it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def statuses_of(
     settled: list[str],
     routable: Container[str],
     health: ModelHealth,
+    inference: Mapping[tuple[str, str], ModelVersion],
 ) -> tuple[VersionStatus, ...]:
     """Every version that is or was to be served; the model as a whole where there is none."""
     found: dict[str, VersionStatus] = {}
@@ -81,6 +83,8 @@ def statuses_of(
             found[version] = VersionStatus(name, version, state, reason)
         elif any(entry.state is State.UNAVAILABLE for entry in mine):
             found[version] = VersionStatus(name, version, State.UNAVAILABLE, reason)
+        elif (name, version) in inference and all(entry.state is State.READY for entry in mine):
+            found[version] = VersionStatus(name, version, State.UNAVAILABLE, _WAITS)
     return tuple(found.values()) or (VersionStatus(name, "", health.state, health.reason),)
 
 

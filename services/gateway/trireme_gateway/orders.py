@@ -81,7 +81,7 @@ class OrderDesk:
         return states
 
     def tell_lacking(self, versions: Lacking | None) -> None:
-        """Tells every endpoint of inference, once, what the other stages lack; None is not known yet."""
+        """Tells every endpoint of inference, once, what the other stages lack; None is not known now."""
         if versions is None:
             return
         before = self._told_lacking

@@ -104,7 +104,10 @@ class Repository:
         before = self._desk.ledger.get(model)
         refusals: list[str] = []
         for wanted in self._wanted(model, version):
-            order = await self._order(model, deadline, version=wanted)
+            try:
+                order = await self._order(model, deadline, version=wanted)
+            except TriremeError as error:
+                raise TriremeError(error.code, "; ".join([*refusals, error.detail])) from error
             failed = self._failed(model, wanted)
             if not failed:
                 return wanted

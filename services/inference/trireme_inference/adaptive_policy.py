@@ -136,8 +136,8 @@ class AdaptivePolicy:
         self._alone = self._unknown.costs.seconds(1)
         self._share = _FIRST_SHARE
         self.rows_run = 0
-        self.backlog_seconds = 0.0
-        """Bound of the time in which the instances run everything that waits."""
+        self._load: Load | None = None
+        self._backlog: float | None = 0.0
         self.eagerness = 0.0
         """min(1, r c(1) / K)."""
         self.rate_beside = 0.0
@@ -152,6 +152,14 @@ class AdaptivePolicy:
         """h L."""
         return self._share * self._objective
 
+    @property
+    def backlog_seconds(self) -> float:
+        """Bound of the time in which the instances run everything that waits."""
+        if self._backlog is None:  # seldom asked for: it costs O(groups)
+            waiting = self._load.waiting() if self._load is not None else ()
+            self._backlog = sum([self._kind(key).bound(rows) for key, rows in waiting]) / self.instances
+        return self._backlog
+
     def costs_of(self, key: Hashable) -> CostCurve:
         """What is known of the runs of a kind."""
         return self._kind(key).costs
@@ -161,9 +169,7 @@ class AdaptivePolicy:
         arrivals.seen(now, load.arrived, load.present)
         self.rate_beside = arrivals.rate_beside()
         self.eagerness = min(1.0, arrivals.rate * self._alone / self.instances)
-        self.backlog_seconds = (
-            sum([self._kind(key).bound(rows) for key, rows in load.waiting()]) / self.instances
-        )
+        self._load, self._backlog = load, None
 
     def plan(self, key: Hashable) -> Plan:
         return self._kind(key)

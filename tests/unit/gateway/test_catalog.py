@@ -230,3 +230,15 @@ def test_what_inference_says_of_a_model_decides_whether_it_is_asleep(
     found.rebuild({PREPROCESS: others, POSTPROCESS: others, INFERENCE: [state(*inference)]})
     assert found.asleep("m") is asleep
     assert isinstance(refusal(found, "m"), Asleep) is asleep
+
+
+def test_a_version_that_waits_for_another_stage_is_shown() -> None:
+    one, two = version("m", "1"), version("m", "2")
+    found = of(**{PREPROCESS: [state(one, two)], INFERENCE: [state(one, two)], POSTPROCESS: [state(one)]})
+    assert [(each.version, each.state, each.reason) for each in found.statuses()] == [
+        ("1", State.READY, ""),
+        ("2", State.UNAVAILABLE, "waits until every stage has it"),
+    ]
+    # What inference has given up is nobody's business.
+    found = of(**{PREPROCESS: [state(one, two)], INFERENCE: [state(one)], POSTPROCESS: [state(one, two)]})
+    assert [each.version for each in found.statuses()] == ["1"]

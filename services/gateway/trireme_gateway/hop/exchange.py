@@ -146,8 +146,7 @@ class Exchange:
         """Answers of the endpoint; those whose caller left, or was answered elsewhere, are passed over."""
         done: list[Leg] = []
         arrivals = Arrivals()
-        ran: dict[Key, list[int]] = {}
-        queue_us = 0
+        ran: dict[Key, list[tuple[int, int]]] = {}
         for result in results:
             number = result.id
             leg = self._by_id.pop(number, None)
@@ -156,12 +155,12 @@ class Exchange:
                 outcome = result.payload or _outcome(result)
                 queue_us, compute_us = result.queue_us, result.compute_us
                 if compute_us:  # else it never ran
-                    ran.setdefault(leg.key, []).append(compute_us)
+                    ran.setdefault(leg.key, []).append((queue_us, compute_us))
                 self._take(leg, item, arrivals, outcome, queue_us, compute_us)
                 if not leg.remaining:
                     done.append(leg)
         for key, times in ran.items():
-            self._learning.ran(key, times, queue_us)
+            self._learning.ran(key, times)
         self._conclude(done, arrivals, now)
 
     def _envelopes(self, key: Key, legs: list[Leg]) -> list[bytes]:

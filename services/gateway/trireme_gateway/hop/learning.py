@@ -51,16 +51,16 @@ class Learning:
         if version.times.add(seconds):
             version.refresh(self._policy)
 
-    def ran(self, key: Key, compute_us: Sequence[int], queue_us: int) -> None:
-        """Takes how long items that were answered together ran, and how long the last waited before.
+    def ran(self, key: Key, times: Sequence[tuple[int, int]]) -> None:
+        """Takes how long items that were answered together waited in the stage and how long they then ran.
 
-        Items of one run say its whole time each, and so the same.
+        In microseconds. Items of one run say its whole time each, and so the same.
         """
         version = self._at(key)
-        seconds = sum(set(compute_us)) / len(compute_us) / 1e6
+        seconds = sum({compute_us for _, compute_us in times}) / len(times) / 1e6
         old = version.item_seconds
         version.item_seconds = old + _NEW * (seconds - old) if old else seconds
-        version.backlog = queue_us >= compute_us[-1]
+        version.backlog = times[-1][0] >= times[-1][1]
 
     def share(self, key: Key) -> int:
         """Fewer items than these are not divided among endpoints."""

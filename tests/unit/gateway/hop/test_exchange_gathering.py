@@ -54,6 +54,19 @@ def test_long_items_leave_beside_what_is_under_way_unless_the_stage_has_a_queue(
     assert sent(wire, b"b", b"c") == messages
 
 
+def test_a_version_is_judged_by_its_own_times() -> None:
+    wire, other = Wire(), ("other", "1")
+    wire.send(Sender().call(items_of(b"x")))
+    wire.send(Sender().call(items_of(b"y"), other))
+    own, neighbour = (message.items[0] for message in wire.read())
+    wire.say(
+        envelope_pb2.Result(id=own.id, payload=b"X", queue_us=0, compute_us=6000),
+        envelope_pb2.Result(id=neighbour.id, payload=b"Y", queue_us=90_000, compute_us=6000),
+    )
+    assert wire.learning.gathers(other)
+    assert not wire.learning.gathers(KEY)
+
+
 def test_items_that_failed_before_they_ran_teach_nothing() -> None:
     wire = Wire()
     answered(wire, [(1, 0, 6000)])

@@ -16,30 +16,30 @@ def test_before_any_answer_every_item_may_go_to_an_endpoint_of_its_own() -> None
 def test_a_share_is_a_millisecond_of_work(item_us: int, share: int) -> None:
     learning = Learning(OutlierPolicy())
     for _ in range(3):
-        learning.ran(KEY, [item_us], 0)
+        learning.ran(KEY, [(0, item_us)])
     assert learning.share(KEY) == share
 
 
 def test_items_of_one_run_share_its_time() -> None:
     learning = Learning(OutlierPolicy())
-    learning.ran(KEY, [800, 800, 800, 800, 1200, 1200, 1200, 1200], 0)
+    learning.ran(KEY, [(0, 800)] * 4 + [(0, 1200)] * 4)
     assert learning.share(KEY) == 4
 
 
 def test_one_slow_run_does_not_change_the_share_for_good() -> None:
     learning = Learning(OutlierPolicy())
-    learning.ran(KEY, [100], 0)
-    learning.ran(KEY, [100_000], 0)
+    learning.ran(KEY, [(0, 100)])
+    learning.ran(KEY, [(0, 100_000)])
     assert learning.share(KEY) == 1
     for _ in range(100):
-        learning.ran(KEY, [100], 0)
+        learning.ran(KEY, [(0, 100)])
     assert learning.share(KEY) == 9
 
 
 def test_versions_are_learnt_apart_and_the_oldest_is_forgotten() -> None:
     learning = Learning(OutlierPolicy())
     for number in range(300):
-        learning.ran(("m", str(number)), [100], 0)
+        learning.ran(("m", str(number)), [(0, 100)])
     assert learning.share(("m", "299")) == 10
     assert learning.share(("m", "0")) == 1
 
@@ -59,5 +59,5 @@ def test_short_items_gather_and_long_ones_where_the_stage_has_a_queue(
 ) -> None:
     learning = Learning(OutlierPolicy())
     assert learning.gathers(KEY)
-    learning.ran(KEY, compute_us, queue_us)
+    learning.ran(KEY, [(queue_us, each) for each in compute_us])
     assert learning.gathers(KEY) is gathers
