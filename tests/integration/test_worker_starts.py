@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import hashlib
 import os
 import resource
 import signal
@@ -16,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import onnx_models
+from tests.support import crashing, onnx_models
 from tests.support.inference_fakes import Inbox, Pending, make_request
 from tests.support.onnx_models import golden_of, write_version
 from tests.support.processes import descendants, eventually
 from tests.support.workers import Counts, CountsByVersion
-from trireme_common.errors import Code, SpecError, TriremeError
+from trireme_common.errors import Code, MachineError, SpecError, TriremeError
 from trireme_common.repository import scan
 from trireme_common.tensors import Array
 from trireme_inference.backend import OpenOptions
@@ -38,6 +37,7 @@ from trireme_inference.workers.worker_set import WorkerSet
 
 ROW = np.array([[1, 2, 3, 4]], np.float32)
 TWO = np.array([[3, 1]], np.float32)
+HEAVY_BYTES = 64 << 20
 
 
 class Watched(CountsByVersion):
@@ -94,9 +94,9 @@ def set_of(
     return WorkerSet(start, counts, name="m", hang_seconds=10, load_seconds=20, check=check)
 
 
-async def answer_of(servable: InferenceServable) -> Array:
+async def answer_of(servable: InferenceServable, row: Array = ROW) -> Array:
     inbox = Inbox()
-    request = make_request(inbox, ROW.tolist(), seconds=10, signature=servable.signature)
+    request = make_request(inbox, row.tolist(), seconds=10, signature=servable.signature)
     servable.batcher.submit([request])
     async with asyncio.timeout(20):
         while not inbox.calls:
@@ -104,14 +104,11 @@ async def answer_of(servable: InferenceServable) -> Array:
     return inbox.values(request)
 
 
-@pytest.mark.parametrize("pinned", [True, False])
-async def test_a_process_is_not_started_again_over_other_files_than_were_checked(
-    tmp_path: Path, pinned: bool
+async def test_a_process_is_started_again_over_the_model_that_was_checked_and_over_no_other(
+    tmp_path: Path,
 ) -> None:
     good = onnx_models.scale(2.0)
     spec = "instances: {isolation: process, count: 1}\n"
-    if pinned:
-        spec += f"digests: {{1/model.onnx: {hashlib.sha256(good).hexdigest()}}}\n"
     golden = golden_of({"x": ROW}, {"y": ROW * 2})
     model = write_version(tmp_path, "m", 1, good, spec=spec, golden=golden) / "model.onnx"
     seen = Watched()
@@ -121,12 +118,32 @@ async def test_a_process_is_not_started_again_over_other_files_than_were_checked
         np.testing.assert_array_equal(await answer_of(servable), ROW * 2)
         model.write_bytes(onnx_models.scale(100.0))
         os.kill(seen.workers[0].processes()[0], signal.SIGKILL)
-        with pytest.raises(TriremeError, match="model.yaml pins" if pinned else "have changed since") as told:
+        with pytest.raises(TriremeError, match=f"{model} has changed since") as told:
             await answer_of(servable)
         assert told.value.code is Code.MODEL_NOT_READY
         model.write_bytes(good)
         await asyncio.to_thread(eventually, lambda: seen.counts("m", "1").restarts == 1)
         np.testing.assert_array_equal(await answer_of(servable), ROW * 2)
+        (model.parent / "golden.json").write_text("{ a slip")
+        (model.parent / "README.md").write_text("more")
+        os.kill(seen.workers[0].processes()[0], signal.SIGKILL)
+        np.testing.assert_array_equal(await answer_of(servable), ROW * 2)
+        await servable.close()
+
+
+@pytest.mark.parametrize("isolation", ["process", "thread"])
+async def test_a_device_that_a_trial_breaks_serves_afterwards(tmp_path: Path, isolation: str) -> None:
+    write_version(tmp_path, "m", 1, b"", spec=f"instances: {{isolation: {isolation}, count: 1}}\n")
+    machine = Machine(
+        gpus=1, device="cuda:0", cuda_backends=frozenset({"onnxruntime"}), free_bytes=lambda device: None
+    )
+    zeros = np.zeros_like(ROW)  # the same bytes in every type
+    with closing(Isolation(CountsByVersion())) as isolated:
+        openers = {"onnxruntime": crashing.open_one_row}
+        loader = Loader(openers, machine, Pending(), asyncio.get_running_loop(), isolated)
+        servable = await asyncio.to_thread(loader.load, scan(tmp_path).versions[0])
+        np.testing.assert_array_equal(await answer_of(servable, zeros), zeros)
+        assert (servable.notes, servable.signature.batchable) == ("", True)
         await servable.close()
 
 
@@ -148,11 +165,36 @@ def test_a_fork_that_the_kernel_refuses_costs_nobody_else_anything(tmp_path: Pat
     workers = set_of(spawner, tmp_path, counts)
     before, nursery = workers.processes(), spawner.pid
     for _ in range(2):
-        with pytest.raises(SpecError, match=os.strerror(errno.EAGAIN)):
+        with pytest.raises(MachineError, match=os.strerror(errno.EAGAIN)):
             worker_of(spawner, tmp_path)
     np.testing.assert_array_equal(workers.run({"x": TWO}, ("y",))[0], TWO * 2)
     assert (workers.processes(), spawner.pid, counts.crashes) == (before, nursery, 0)
     workers.close()
+    spawner.close()
+
+
+@pytest.mark.parametrize("first", ["dies", "hangs"])
+def test_a_nursery_that_once_does_not_get_to_its_first_fork_is_started_again_as_it_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setenv("TRIREME_TEST_LATE", str(tmp_path))
+    (tmp_path / first).touch()
+    spawner = Spawner(["tests.support.late"], start_seconds=5)
+    with pytest.raises(SpecError, match=r"cannot be started: (timed out|it ended while it started)"):
+        worker_of(spawner, tmp_path)
+    worker_of(spawner, tmp_path).end()
+    assert (tmp_path / "imported").read_text() == str(spawner.pid)
+    spawner.close()
+
+
+def test_what_processes_took_over_from_the_nursery_is_not_their_own(tmp_path: Path) -> None:
+    spawner = Spawner(["tests.support.heavy"])
+    workers = set_of(spawner, tmp_path, Counts())
+    workers.grow(2)
+    assert workers.anonymous_bytes() > 2 * HEAVY_BYTES
+    assert workers.private_bytes() < HEAVY_BYTES
+    workers.close()
+    assert (workers.anonymous_bytes(), workers.private_bytes()) == (0, 0)
     spawner.close()
 
 
@@ -208,7 +250,7 @@ def test_where_threads_run_out_that_is_said_and_no_process_is_left(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(SpecError, match="can't start new thread"):
+    with pytest.raises(MachineError, match="can't start new thread"):
         set_of(spawner, tmp_path, Counts())
     assert spawner.pid
     assert not descendants(spawner.pid)

@@ -97,6 +97,21 @@ def open_recluse(directory: Path, options: OpenOptions) -> Recluse:
     return Recluse(directory, options.device)
 
 
+class OneRow(Doubler):
+    """A Doubler of integers that are rows of a table of one: any other than 0 breaks the device."""
+
+    inputs = (TensorInfo("x", "INT32", (-1, 4)),)
+    outputs = (TensorInfo("y", "INT32", (-1, 4)),)
+
+    def run(self, feed: Mapping[str, Array], fetch: tuple[str, ...]) -> list[Array]:
+        self._broken |= bool(feed["x"].any())
+        return super().run(feed, fetch)
+
+
+def open_one_row(directory: Path, options: OpenOptions) -> OneRow:
+    return OneRow(directory, options.device)
+
+
 def open_echo(directory: Path, options: OpenOptions) -> Echo:
     return Echo()
 

@@ -43,6 +43,8 @@ class World:
         self.loaded: list[tuple[str, int]] = []
         self.gate: threading.Event | None = None
         """Loads wait for it, where there is one."""
+        self.trouble: Exception | None = None
+        """What becomes of loads, where it is not up to the files."""
         self.open()
 
     def open(self) -> None:
@@ -59,6 +61,8 @@ class World:
         self.loaded.append((files.spec.name, files.version))
         if self.gate is not None:
             assert self.gate.wait(10)
+        if self.trouble is not None:
+            raise self.trouble
         servable = FakeServable(files)
         if files.golden is not None and files.golden.read_text() != servable.weights:
             raise SpecError("not the golden answer")

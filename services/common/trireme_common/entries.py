@@ -9,7 +9,7 @@ from typing import Generic
 
 import structlog
 
-from trireme_common.errors import Code, SpecError, TriremeError
+from trireme_common.errors import Code, MachineError, SpecError, TriremeError
 from trireme_common.memory import NoRoomError, Shortage
 from trireme_common.repository import VersionFiles
 from trireme_common.shelf import Key, T
@@ -33,8 +33,12 @@ class Entry(Generic[T]):
     refuted: bool = False
     """Whether what is in memory is refused by the files that stand there now: it was loaded before they were
     whole, or is declared otherwise since."""
+    last: bool = False
+    """Whether what is in memory cannot be had again: other files stand there now, and could not be loaded."""
     shortage: Shortage | None = None
     """What it lacked, where it was refused for want of room."""
+    crowded: Shortage | None = None
+    """What it lacked when it was asked for, where there was no room then; `reason` says so."""
 
     @property
     def key(self) -> Key:
@@ -44,9 +48,16 @@ class Entry(Generic[T]):
         """Whether these same files were loaded, or refused."""
         return not self.untried and self.files.signature == files.signature
 
+    @property
+    def resting(self) -> bool:
+        """Whether what is in memory may be asked to leave it."""
+        return self.state is State.READY and not self.last
+
     def takes(self, servable: T) -> None:
-        """It is in memory now."""
+        """It is in memory now, as its files are."""
         self.servable = servable
+        self.refuted = self.last = False
+        self.shortage = self.crowded = None
         self.weights = self.files.weights
         self.descriptor = servable.descriptor
         self.reason = getattr(servable, "notes", "")
@@ -113,27 +124,30 @@ class Entries(Generic[T]):
             entry.takes(servable)
             self.serving[_asked(entry.key)] = servable
 
-    def failed(self, files: VersionFiles, error: Exception) -> str:
+    def failed(self, files: VersionFiles, error: Exception) -> Entry[T]:
         """It could not be loaded; what serves under its name goes on, and is refuted where it has the same
-        weights. Returns why."""
+        weights. Unless it only found no room, it is not asked to leave until its files are good again."""
         reason = error.detail if isinstance(error, TriremeError) else f"{type(error).__name__}: {error}"
         shortage = error.shortage if isinstance(error, NoRoomError) else None
         entry: Entry[T] = Entry(files, State.UNAVAILABLE, reason, shortage=shortage)
         before = self._entries.get(entry.key)
         if before is not None and before.servable is not None:
             entry.state, entry.servable, entry.descriptor = before.state, before.servable, before.descriptor
-            entry.weights = before.weights
-            refused = isinstance(error, SpecError) and shortage is None
+            entry.weights, before.servable = before.weights, None
+            refused = isinstance(error, SpecError) and not isinstance(error, MachineError)
             entry.refuted = before.refuted or (refused and files.weights == before.weights)
+            entry.last = before.last or shortage is None
         self._entries[entry.key] = entry
         if before is None or before.reason != reason:
             logger.error("model_load_failed", model=entry.key[0], version=entry.key[1], reason=reason)
-        return reason
+        return entry
 
     def forget_failures(self, name: str) -> None:
         """Makes the next look try again what failed."""
         for key in self.of(name):
-            if self._entries[key].descriptor is None:
+            entry = self._entries[key]
+            entry.untried, entry.crowded = entry.untried or entry.last, None
+            if entry.descriptor is None:
                 del self._entries[key]
 
     def woken(self, entry: Entry[T], servable: T) -> bool:
@@ -152,7 +166,7 @@ class Entries(Generic[T]):
         """There was no room for it when it was asked for; it can be asked for again, and says why not now."""
         if entry.reason != error.detail:
             logger.warning("model_crowded_out", model=entry.key[0], version=entry.key[1], reason=error.detail)
-        entry.reason = error.detail
+        entry.reason, entry.crowded = error.detail, error.shortage
 
     def hide(self, key: Key, servable: T) -> None:
         """It leaves memory and can still be asked for, unless another one serves under its name by now."""

@@ -3,6 +3,7 @@
     TriremeError                any failure with a stable code and a detail for the caller
     ├── ItemError               one item of a request; its neighbours go on
     ├── SpecError               a model repository entry that cannot be served
+    │   └── MachineError        it may be good; this machine could not serve it now
     └── SettingsError           a setting that cannot be honoured; the process must not start
 
 Each transport keeps one table from `Code` to its own status (`trireme_gateway.errors`,
@@ -66,6 +67,14 @@ class SpecError(TriremeError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(Code.INVALID_ARGUMENT, detail)
+
+
+class MachineError(SpecError):
+    """A model cannot be had now for want of what this machine gives; it says nothing against its files."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.code = Code.MODEL_NOT_READY
 
 
 class SettingsError(TriremeError):

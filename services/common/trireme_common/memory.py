@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from trireme_common.errors import Code, SpecError
+from trireme_common.errors import MachineError
 
 HOST = "cpu"
 """The device whose memory is this machine's."""
@@ -27,15 +27,19 @@ class Shortage:
     missing: int = 0
     """Bytes, as the device's driver counts them."""
     departures: int = 0
-    """How many models had left the device, or come to rest there, when it was refused."""
+    """How often models had left the device, or come to rest there, when it was refused; those of `away` not
+    counted."""
+    away: frozenset[tuple[str, int]] = frozenset()
+    """Models that had left the device for it, in vain."""
+    again: float = 0.0
+    """Clock of the store when another try is due whatever has happened, in seconds."""
 
 
-class NoRoomError(SpecError):
+class NoRoomError(MachineError):
     """A model does not fit into what memory the models may take; another time it may."""
 
     def __init__(self, detail: str, shortage: Shortage = Shortage()) -> None:
         super().__init__(detail)
-        self.code = Code.MODEL_NOT_READY
         self.shortage = shortage
 
 

@@ -254,11 +254,13 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def content_digest(files: VersionFiles, *, with_model: bool) -> str:
+def content_digest(
+    files: VersionFiles, *, with_model: bool, digest_of: Callable[[Path], str] = sha256
+) -> str:
     """SHA-256 over the spec and the version's files, as this stage read them.
 
     Verifies the digests that model.yaml pins for those files; raises SpecError where one differs.
-    `with_model` False leaves out the model's weights, which only inference reads.
+    `with_model` False leaves out the model's weights, which only inference reads. `digest_of`: as `sha256`.
     """
     digest = hashlib.sha256(files.spec.model_dump_json().encode())
     weights: tuple[str, ...] = MODEL_FILES
@@ -269,7 +271,7 @@ def content_digest(files: VersionFiles, *, with_model: bool) -> str:
     for path in (*filter(Path.is_file, files.label_files), *files.files()):
         if not with_model and path.name in weights:
             continue
-        actual = sha256(path)
+        actual = digest_of(path)
         name = os.fspath(path.relative_to(model_root))
         expected = files.spec.digests.get(name)
         if expected is not None and expected != actual:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +14,7 @@ import structlog
 
 from trireme_common.memory import HOST, MemoryBudget, NoRoomError, Place, Shortage
 from trireme_common.repository import MODEL_FILES, VersionFiles
+from trireme_common.retries import Retries
 from trireme_common.stage_state import ModelDescriptor
 
 logger = structlog.get_logger(__name__)
@@ -106,7 +106,7 @@ class Shelf(Generic[T]):
         self._clock = clock
         self._alone = asyncio.Lock()
         self._places: dict[T, Place] = {}
-        self._departures: Counter[str] = Counter()
+        self._retries = Retries(clock)
         self._closing: set[asyncio.Task[None]] = set()
         self._unsettled: set[Place] = set()
         self._settled = asyncio.Event()
@@ -146,20 +146,23 @@ class Shelf(Generic[T]):
 
     async def _loaded(self, place: Place, files: VersionFiles, *, swap: bool) -> T:
         """Makes room on each device that refuses the load for want of it, once."""
-        cleared: set[str] = set()
+        cleared: dict[str, frozenset[Key]] = {}
         while True:
-            departed = self._departures.copy()
+            before = self._retries.so_far()
             try:
-                return await asyncio.to_thread(self._load, files)
+                servable = await asyncio.to_thread(self._load, files)
             except NoRoomError as error:
                 refusal = error.with_traceback(None)  # its frames would live as long as this one
+            else:
+                self._retries.loaded(place.key)
+                return servable
             device = refusal.shortage.device
-            refusal.shortage = replace(refusal.shortage, departures=departed[device])
+            refusal.shortage = self._retries.refused(place.key, refusal.shortage, before, cleared.get(device))
             if device in cleared:
                 raise refusal
-            cleared.add(device)
             self._settle(place)  # it holds nothing now, and nobody is to wait for it
             leaving = await self._room(partial(self._budget.clear, place, refusal, swap=swap))
+            cleared[device] = frozenset(left.key for left in leaving)
             self._unsettled.add(place)
             await self._let_go(leaving)
 
@@ -173,11 +176,8 @@ class Shelf(Generic[T]):
                 await self._settled.wait()  # what is being loaded may leave when it was used
 
     def may_fit(self, shortage: Shortage | None) -> bool:
-        """Whether there may be room by now where it was missing; False where none was. Another try costs next
-        to nothing in this machine's memory, and a whole load elsewhere."""
-        if shortage is None:
-            return False
-        return shortage.device == HOST or self._departures[shortage.device] != shortage.departures
+        """As `Retries.may_fit`."""
+        return self._retries.may_fit(shortage)
 
     def _give_up(self, place: Place) -> None:
         self._budget.free(place)
@@ -195,12 +195,12 @@ class Shelf(Generic[T]):
     def rest(self, servable: T, resting: bool) -> None:
         """Says whether it may be asked to leave; to be said of everything that was loaded."""
         place = self._places.get(servable)
-        if place is None:
+        if place is None or (resting and place.resting):
             return
         place.resting = resting
         self._settle(place)
         if resting:
-            self._departures.update(place.elsewhere.keys())
+            self._retries.freed(place.key, place.elsewhere)
             # Loads that overlapped may together hold more than each of them was expected to.
             self._leave(self._budget.overrun(place))
 
@@ -215,7 +215,7 @@ class Shelf(Generic[T]):
             logger.exception("model_close_failed")
         finally:
             self._give_up(place)
-            self._departures.update(place.elsewhere.keys())
+            self._retries.freed(place.key, place.elsewhere)
             self._tell()
 
     async def _let_go(self, leaving: Iterable[Place]) -> None:

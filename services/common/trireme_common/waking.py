@@ -49,12 +49,14 @@ class Waking(Generic[T]):
 
     async def _load(self, entry: Entry[T]) -> TriremeError | None:
         name, version = entry.key
+        if entry.crowded is not None and not self._shelf.may_fit(entry.crowded):
+            return _no_room(entry)
         try:
             servable = await self._shelf.load(entry.key, entry.files)
         except NoRoomError as error:  # another time there may be room
             self._entries.crowded_out(entry, error)
             self._woke(entry, failed=False)
-            return TriremeError(error.code, f"model '{name}', version {version}: {error.detail}")
+            return _no_room(entry)
         except Exception as error:  # a foreign file can make a library raise anything
             if self._entries.get(entry.key) is entry:
                 self._entries.failed(entry.files, error)
@@ -65,3 +67,8 @@ class Waking(Generic[T]):
         else:  # its files have changed, or it is gone
             await self._shelf.close(servable)
         return None
+
+
+def _no_room(entry: Entry[T]) -> TriremeError:
+    name, version = entry.key
+    return TriremeError(Code.MODEL_NOT_READY, f"model '{name}', version {version}: {entry.reason}")

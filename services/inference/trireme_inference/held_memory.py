@@ -11,6 +11,11 @@ from trireme_common.memory import HOST
 from trireme_common.repository import VersionFiles
 from trireme_common.shelf import Needs, footprint
 
+# Nobody tells what a model in threads took, and what the service grew by meanwhile may be the traffic's.
+# It is believed up to this: copies that a runtime makes of the weights, and what first runs take.
+_MOST_WEIGHTS = 3
+_MOST_BESIDE_BYTES = 64 << 20
+
 Used = Callable[[str], int | None]
 """Bytes taken of a device now, HOST being this process; None where nobody tells."""
 
@@ -46,11 +51,14 @@ class HeldMemory:
         self, files: VersionFiles, gpus: Collection[str], grown: Mapping[str, int], private: int | None
     ) -> dict[str, int]:
         """Bytes by device of a version that was loaded now and stands on `gpus`. `private`: what its
-        processes share with nobody; None where it runs in threads of this one."""
+        processes share with nobody; None where it runs in threads of this one: then what this one grew by,
+        but no more than a model of that size may well have taken."""
         weights = footprint(files)
         if private is not None:
             self._last[_key(files)] = files.signature, private
-        host = grown.get(HOST, 0) if private is None else private
+        host = private
+        if host is None:
+            host = min(max(grown.get(HOST, 0), 0), _MOST_WEIGHTS * weights + _MOST_BESIDE_BYTES)
         held = {HOST: host if gpus else max(host, weights)}
         return held | {gpu: max(grown.get(gpu, 0), weights) for gpu in gpus}
 
@@ -78,10 +86,15 @@ class _Growths:
                 grown[device] = round(self._shares[device].pop(mine))
 
     def _share_out(self, device: str) -> None:
-        """Gives what came since the last time to those that were loading."""
-        before, now = self._before.get(device, 0), self._used(device) or 0
+        """Gives what came since the last time to those that were loading. A reading that fails is left out;
+        where nobody was loading the one before it says nothing of those that come now."""
+        shares, now = self._shares.get(device, {}), self._used(device)
+        if now is None:
+            if not shares:
+                self._before.pop(device, None)
+            return
+        before = self._before.get(device, now)
         self._before[device] = now
-        shares = self._shares.get(device, {})
         for loading in shares:
             shares[loading] += (now - before) / len(shares)
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from trireme_common.errors import SpecError
+from trireme_common.errors import MachineError
 from trireme_common.repository import VersionFiles
 from trireme_inference.backend import Backend, Opener, OpenOptions, RunError
 from trireme_inference.content import Content
@@ -111,9 +111,9 @@ class Isolation:
         return forget
 
     def bytes_of(self, model: str, version: str) -> int:
-        """Memory that the processes of a version share with nobody; 0 where it has none."""
+        """Memory of the processes of a version that no file holds, to be shown; 0 where it has none."""
         workers = self._serving.get((model, version))
-        return workers.private_bytes() if workers is not None else 0
+        return workers.anonymous_bytes() if workers is not None else 0
 
     def nurseries(self) -> list[int]:
         """Process ids of those that fork workers."""
@@ -167,9 +167,9 @@ class Isolation:
             workers.close()
 
 
-def died(lost: WorkerLost) -> SpecError:
+def died(lost: WorkerLost) -> MachineError:
     """Why a version whose process did not survive its load is not served."""
-    return SpecError(f"the model's process did not survive the warm-up: {lost.reason}")
+    return MachineError(f"the model's process did not survive the warm-up: {lost.reason}")
 
 
 def batch_run(

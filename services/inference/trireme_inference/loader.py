@@ -187,7 +187,8 @@ class Loader:
     ) -> InferenceServable:
         draft = _drafted(files, tuner.backend)
         if files.spec.warmup:
-            draft.try_out(files, tuner)
+            # What a GPU fails for in this process it fails for every other model here from then on.
+            draft.try_out(files, tuner, new_indices=tuner.backend in behind or tuner.backend.device == HOST)
         if draft.spec.batching.shape_buckets:
             draft.signature, problem = with_buckets(draft.signature, tuner.backend, files)
             if problem:
@@ -262,9 +263,9 @@ class _Draft:
     signature: Signature
     notes: list[str]
 
-    def try_out(self, files: VersionFiles, tuner: Tuner) -> None:
+    def try_out(self, files: VersionFiles, tuner: Tuner, *, new_indices: bool) -> None:
         """Runs the model, and settles how it is run by what was measured. Raises SpecError."""
-        warm = warm_up(files, tuner.backend, self.signature, self.notes)
+        warm = warm_up(files, tuner.backend, self.signature, self.notes, new_indices=new_indices)
         if warm.problem:
             self.signature = replace(self.signature, batchable=False)
             self.notes.append(f"batching is off: {warm.problem}")

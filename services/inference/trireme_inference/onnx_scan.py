@@ -35,7 +35,12 @@ class _Malformed(Exception):
 
 
 def check_external_data(model: Path) -> int:
-    """Bytes of the ONNX file `model` and of the files beside it that hold its weights.
+    """Bytes of all `weight_files`, which says what it raises."""
+    return sum(file.stat().st_size for file in weight_files(model))
+
+
+def weight_files(model: Path) -> set[Path]:
+    """The ONNX file `model` and the files beside it that hold its weights.
 
     Raises SpecError where it names weights outside its own directory, through a link, or beyond the end of
     their file; or where it is not protobuf at all.
@@ -55,7 +60,7 @@ def check_external_data(model: Path) -> int:
             raise SpecError(f"{model}: not a whole ONNX file ({error})") from error
         finally:
             view.release()
-    return sum(file.stat().st_size for file in files)
+    return files
 
 
 def _check_entries(model: Path, root: Path, entries: list[tuple[list[str], list[str]]]) -> Iterator[Path]:

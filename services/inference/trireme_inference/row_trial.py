@@ -7,7 +7,9 @@ rows a mean or a maximum does. So they are, a run each,
     the same rows once more;
     zeros, false, empty texts;
     others: floats larger than any of the request, of both signs. Integers may be indices, and one beyond
-    its table can end a process, so they are 1, which nearly always exists;
+    its table can end a process, or a GPU's use to it, so they are 1, which nearly always exists. They stay
+    what they are where that costs more than one process, and where somebody gave only zeros for one input
+    and not for all: its table may have one row, as the token types of RoBERTa;
     others again: the same floats with their signs turned, beside what else is in the request;
 
 behind the request and before it in turn, for what is handed on from row to row. A model need not take other
@@ -20,7 +22,7 @@ precision that shows as percents of its largest output. Who looks at the size of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -57,18 +59,28 @@ def to_floats(info: TensorInfo, values: Array) -> Array:
     return (array.view(np.uint32) >> 16).astype("<u2") if info.datatype == "BF16" else array
 
 
-def depends_on_others(backend: Backend, signature: Signature, feed: Feed, outputs: Sequence[Array]) -> str:
+def depends_on_others(
+    backend: Backend,
+    signature: Signature,
+    feed: Feed,
+    outputs: Sequence[Array],
+    *,
+    given: bool = False,
+    new_indices: bool = True,
+) -> str:
     """Why the rows of several requests may not share a run; empty where they may.
 
     `feed` is a request that the model took, `outputs` its answer. Eight of its rows are tried at most, in
-    four runs at most.
+    four runs at most. `given`: somebody gave that request. `new_indices`: whether integers may be tried
+    that are not 0 and not of the request.
     """
     rows = len(next(iter(feed.values())))
     few = {name: array[:_MOST_ROWS] for name, array in feed.items()}
+    kept = _kept_indices(few, given=given, new_indices=new_indices)
     first: Sequence[Array] = ()
     try:
         _check_rows(signature, outputs, rows)
-        for at, others in enumerate(_neighbours(signature, few)):
+        for at, others in enumerate(_neighbours(signature, few, kept)):
             try:
                 own = _beside(backend, signature, few, others, before=at % 2 == 1)
             except RunError:
@@ -82,15 +94,25 @@ def depends_on_others(backend: Backend, signature: Signature, feed: Feed, output
     return ""
 
 
-def _neighbours(signature: Signature, feed: Feed) -> Iterator[Feed]:
-    """Rows to stand beside those of `feed`, as many."""
+def _kept_indices(feed: Feed, *, given: bool, new_indices: bool) -> set[str]:
+    """Integer inputs that are to be tried with no other values than 0 and those of `feed`."""
+    indices = {name for name, array in feed.items() if array.dtype.kind in "iu"}
+    if not new_indices:
+        return indices
+    told = given and any(array.any() for array in feed.values())
+    return {name for name in indices if told and not feed[name].any()}
+
+
+def _neighbours(signature: Signature, feed: Feed, kept: Set[str]) -> Iterator[Feed]:
+    """Rows to stand beside those of `feed`, as many; those of the inputs `kept` are 0 or its own."""
     texts = {info.name for info in signature.inputs if info.datatype == "BYTES"}
     numbers = [info for info in signature.inputs if is_float(info)]
     yield feed
     yield {name: np.full_like(array, b"" if name in texts else 0) for name, array in feed.items()}
     generator = np.random.default_rng(_SEED)
     unlike = {info.name: _unlike(info, feed[info.name], generator) for info in numbers}
-    ones = {name: array if name in texts else np.ones_like(array) for name, array in feed.items()}
+    own = texts | kept
+    ones = {name: array if name in own else np.ones_like(array) for name, array in feed.items()}
     yield {**ones, **{info.name: to_floats(info, unlike[info.name]) for info in numbers}}
     if numbers:
         yield {**feed, **{info.name: to_floats(info, -unlike[info.name]) for info in numbers}}

@@ -33,9 +33,17 @@ class Warm:
     """A request like those to come; empty where nothing is known of their sizes."""
 
 
-def warm_up(files: VersionFiles, backend: Backend, signature: Signature, notes: list[str]) -> Warm:
+def warm_up(
+    files: VersionFiles,
+    backend: Backend,
+    signature: Signature,
+    notes: list[str],
+    *,
+    new_indices: bool = True,
+) -> Warm:
     """Runs the model once on its golden request, or on the first sample of its configuration, or on random
-    floats and zeros, then on all samples, and tries whether requests may share runs.
+    floats and zeros, then on all samples, and tries whether requests may share runs. `new_indices`: as
+    `depends_on_others`; to be False where an index beyond its table would cost more than a process.
 
     Raises SpecError; a model of Triton's that dislikes zeros is served all the same, as Triton does, and
     that goes to `notes`.
@@ -57,7 +65,8 @@ def warm_up(files: VersionFiles, backend: Backend, signature: Signature, notes: 
     typical = feed if given or _fixed_rows(signature) else {}
     if not signature.batchable or files.spec.batching.max_batch_size == 1:
         return Warm(feed=typical)
-    return Warm(depends_on_others(backend, signature, feed, alone), typical)
+    problem = depends_on_others(backend, signature, feed, alone, given=given, new_indices=new_indices)
+    return Warm(problem, typical)
 
 
 def first_runs(files: VersionFiles, backend: Backend) -> None:
@@ -73,7 +82,7 @@ def first_runs(files: VersionFiles, backend: Backend) -> None:
     # The golden request is not checked here: it may have other ranks than the model's.
     rows = signature.batchable and all(array.ndim for array in feed.values())
     if rows and files.spec.batching.max_batch_size > 1:
-        depends_on_others(backend, signature, feed, alone)
+        depends_on_others(backend, signature, feed, alone, given=files.golden is not None)
 
 
 def _requests(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.model_stores import LINGER, World
 from tests.support.repositories import change, write_model
-from trireme_common.errors import Code, TriremeError
+from trireme_common.errors import Code, MachineError, TriremeError
 from trireme_common.stage_state import StageState, State
 from trireme_common.stage_stream import cancel_and_wait
 from trireme_common.version_policy import every_version
@@ -147,6 +147,16 @@ async def test_what_serves_is_not_known_to_be_bad_where_other_weights_are(world:
     world.weights("m", 2, "bad")
     await world.store.refresh()
     assert world.states() == {("m", "2"): (State.READY, "the file is bad")}
+
+
+async def test_what_serves_is_not_known_to_be_bad_where_only_this_machine_failed(world: World) -> None:
+    world.weights("m", 2, "new")
+    await world.store.refresh()
+    world.trouble = MachineError("no process for the model")
+    (world.root / "m" / "2" / "README.md").write_text("harmless")
+    for _ in range(2):
+        await world.store.refresh()
+        assert world.states() == {("m", "2"): (State.READY, "no process for the model")}
 
 
 async def test_a_broken_model_yaml_keeps_what_serves(world: World) -> None:

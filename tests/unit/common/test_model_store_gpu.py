@@ -14,6 +14,7 @@ from trireme_common.errors import Code, TriremeError
 from trireme_common.memory import MemoryBudget, NoRoomError, Shortage
 from trireme_common.orders import Order
 from trireme_common.repository import VersionFiles
+from trireme_common.retries import FIRST_PAUSE_SECONDS
 from trireme_common.shelf import Needs
 from trireme_common.stage_state import ModelDescriptor, State
 
@@ -63,6 +64,16 @@ class Small(World):
     async def ask(self, name: str, version: str = "1") -> FakeServable:
         async with asyncio.timeout(10):
             return await self.store.acquire(name, version)
+
+
+class Greedy(Small):
+    """Its model `a` lacks 20 bytes, whatever leaves."""
+
+    def load(self, files: VersionFiles) -> FakeServable:
+        if files.spec.name != "a":
+            return super().load(files)
+        self.loaded.append((files.spec.name, files.version))
+        raise NoRoomError(f"lacks 20 bytes on {GPU}", Shortage(GPU, 20))
 
 
 async def test_the_least_recently_used_leave_a_full_gpu_and_come_back(tmp_path: Path) -> None:
@@ -135,3 +146,47 @@ async def test_a_new_version_does_not_push_out_the_one_before_it(tmp_path: Path)
     await world.store.refresh()
     assert world.ready() == {("a", "1")}
     assert world.states()[("a", "2")] == (State.UNAVAILABLE, f"lacks 20 bytes on {GPU}")
+
+
+async def test_requests_for_a_model_that_finds_no_room_do_not_load_it_each(tmp_path: Path) -> None:
+    write_model(tmp_path, "a", 1, spec=PINNED.format("a"), weights="x" * 60)
+    write_model(tmp_path, "b", 1, spec=LAZY.format("b"), weights="x" * 60)
+    world = Small(tmp_path)
+    await world.store.refresh()
+    for tries in (1, 2):
+        for _ in range(3):
+            with pytest.raises(TriremeError, match="model 'b', version 1: lacks 20 bytes") as refused:
+                await world.ask("b")
+            assert refused.value.code is Code.MODEL_NOT_READY
+        assert world.loaded.count(("b", 1)) == tries
+        world.now = FIRST_PAUSE_SECONDS
+
+
+async def test_an_order_tries_a_model_that_found_no_room(tmp_path: Path) -> None:
+    write_model(tmp_path, "a", 1, spec=PINNED.format("a"), weights="x" * 60)
+    write_model(tmp_path, "b", 1, spec=LAZY.format("b"), weights="x" * 60)
+    world = Small(tmp_path)
+    async with watched(world):
+        with pytest.raises(TriremeError, match="lacks 20 bytes"):
+            await world.ask("b")
+        world.free[GPU] = 60  # another process has left the device
+        world.store.obey([Order(1, "b")])
+        await until(lambda: "b" in world.orders())
+        assert world.store.get("b", "1").weights == "x" * 60
+
+
+async def test_a_model_for_which_others_left_in_vain_leaves_them_in_peace(tmp_path: Path) -> None:
+    write_model(tmp_path, "b", 1, weights="x" * 60)
+    world = Greedy(tmp_path)
+    await world.store.refresh()
+    write_model(tmp_path, "a", 1)
+    await world.store.refresh()
+    assert world.store.peek("b", "1") is None
+    world.weights("b", 1, "y" * 60)
+    for _ in range(3):
+        await world.store.refresh()
+    assert world.store.get("b", "1").weights == "y" * 60
+    assert world.loaded.count(("a", 1)) == 2
+    world.now = FIRST_PAUSE_SECONDS
+    await world.store.refresh()
+    assert world.loaded.count(("a", 1)) == 4

@@ -287,3 +287,42 @@ async def test_files_that_changed_replace_a_servable_that_others_may_have_pushed
     await world.store.refresh()
     assert old.closed == 1
     assert world.store.get("a", "1").closed == 0
+
+
+async def test_what_cannot_be_had_again_because_its_files_went_bad_is_not_pushed_out(tmp_path: Path) -> None:
+    write_model(tmp_path, "a", 1, weights="x" * 40)
+    write_model(tmp_path, "b", 1, spec=LAZY.format("b"), weights="y" * 70)
+    world = Small(tmp_path, 100)
+    await world.store.refresh()
+    golden = tmp_path / "a" / "golden.json"
+    golden.write_text("another answer")
+    await world.store.refresh()
+    assert world.states()[("a", "1")] == (State.READY, "not the golden answer")
+    with pytest.raises(TriremeError, match="does not fit into memory"):
+        await world.ask("b")
+    assert world.store.get("a", "1").weights == "x" * 40
+    golden.unlink()
+    await world.store.refresh()
+    world.now = LINGER
+    await world.store.refresh()
+    await world.ask("b")
+    assert world.store.peek("a", "1") is None
+    assert (await world.ask("a")).weights == "x" * 40
+
+
+async def test_what_found_no_room_beside_what_it_replaces_is_loaded_once_when_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    write_model(tmp_path, "a", 1, weights="x" * 40)
+    write_model(tmp_path, "b", 1, spec=LAZY.format("b"), weights="y" * 40)
+    world = Small(tmp_path, 70)
+    await world.store.refresh()
+    (tmp_path / "a" / "1" / "README.md").write_text("harmless")
+    await world.store.refresh()
+    assert "does not fit" in world.states()[("a", "1")][1]
+    await world.ask("b")
+    await world.ask("a")
+    loaded = list(world.loaded)
+    await world.store.refresh()
+    assert world.states()[("a", "1")] == (State.READY, "")
+    assert world.loaded == loaded

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.model_stores import LINGER, World, until, watched
 from tests.support.repositories import change, write_model
+from trireme_common.errors import MachineError
 from trireme_common.orders import Order
 from trireme_common.stage_state import State
 from trireme_common.version_policy import every_version
@@ -119,6 +120,18 @@ async def test_loading_tries_again_what_had_failed_and_finds_what_is_new(world: 
         world.store.obey([Order(SOON, "new")])
         await until(lambda: "new" in world.orders())
         assert world.ready() == {("m", "1"), ("new", "1")}
+
+
+async def test_loading_tries_again_changed_files_that_had_failed(world: World) -> None:
+    async with watched(world):
+        world.trouble = MachineError("no process for the model")
+        (world.root / "m" / "2" / "README.md").write_text("harmless")
+        await world.store.refresh()
+        assert world.states() == {("m", "2"): (State.READY, "no process for the model")}
+        world.trouble = None
+        world.store.obey([LIFTED])
+        await until(lambda: bool(world.orders()))
+        assert world.states() == {("m", "2"): (State.READY, "")}
 
 
 async def test_an_order_waits_for_no_other_model(world: World) -> None:

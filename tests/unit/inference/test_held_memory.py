@@ -57,6 +57,40 @@ def test_a_version_takes_no_less_than_its_weights_where_they_are(tmp_path: Path)
     assert held.needs(files, "cpu") == Needs(50)  # it may not grow by so much another time
 
 
+def test_what_traffic_takes_while_a_small_model_is_loaded_is_not_charged_to_it(tmp_path: Path) -> None:
+    write_model(tmp_path, "m", 1, weights="x" * 50)
+    files, held = version(tmp_path), Devices().held
+    assert held.held(files, (), {"cpu": 10 << 30}, None)["cpu"] < 100 << 20
+    assert held.held(files, ("cuda:0",), {"cpu": 10 << 30}, None)["cpu"] < 100 << 20
+    assert held.held(files, (), {}, 10 << 30)["cpu"] == 10 << 30  # its processes are its own
+    assert held.held(files, ("cuda:0",), {"cpu": -5}, None)["cpu"] == 0  # the service gave some back
+
+
+def test_a_reading_that_fails_is_no_growth() -> None:
+    devices = Devices()
+    with devices.held.growth(["cuda:0"]) as grown:
+        devices.grow(70, "cuda:0")
+        devices.used["cuda:0"] = None
+    assert grown == {"cuda:0": 0}
+    with devices.held.growth(["cuda:0"]) as grown:
+        devices.used["cuda:0"] = 9000
+    assert grown == {"cuda:0": 0}  # nothing is known of what stood there before
+    with devices.held.growth(["cuda:0"]) as grown:
+        devices.grow(70, "cuda:0")
+    assert grown == {"cuda:0": 70}
+
+
+def test_a_reading_that_fails_between_two_loads_takes_nothing_from_the_other() -> None:
+    devices = Devices()
+    with devices.held.growth(["cuda:0"]) as first:
+        devices.grow(70, "cuda:0")
+        devices.used["cuda:0"], taken = None, devices.used["cuda:0"]
+        with devices.held.growth(["cuda:0"]) as second:
+            devices.used["cuda:0"] = taken
+        assert second == {"cuda:0": 35}
+    assert first == {"cuda:0": 35}
+
+
 def test_a_version_on_gpus_takes_of_this_machine_what_its_processes_hold(tmp_path: Path) -> None:
     write_model(tmp_path, "m", 1, weights="x" * 50)
     files, devices = version(tmp_path), Devices()

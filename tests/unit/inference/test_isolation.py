@@ -48,7 +48,7 @@ class Processes:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def private_bytes(self) -> int:
+    def anonymous_bytes(self) -> int:
         return self._size
 
 

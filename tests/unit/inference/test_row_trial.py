@@ -16,7 +16,7 @@ from trireme_common.tensors import Array
 from trireme_inference.backend import RunError
 from trireme_inference.row_trial import depends_on_others, to_floats
 from trireme_inference.signature import Signature
-from trireme_inference.warm_up import warm_up
+from trireme_inference.warm_up import first_runs, warm_up
 
 Compute = Callable[..., Array]
 ROW = np.array([[1, 2]], np.float32)
@@ -109,6 +109,49 @@ def test_indices_show_what_looks_at_others(given: int) -> None:
     ids = np.full((1, 2), given)
     (alone,) = backend.run({"ids": ids}, ("y",))
     assert depends_on_others(backend, backend.signature, {"ids": ids}, [alone]) != ""
+
+
+IDS, TYPES = TensorInfo("ids", "INT64", (-1, 2)), TensorInfo("types", "INT64", (-1, 2))
+
+
+def tried(backend: Computed, name: str) -> set[int]:
+    return {int(value) for run in backend.runs for value in run[name].flat}
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_where_one_input_was_given_as_0_throughout_it_stays_0(given: bool) -> None:
+    backend = Computed(lambda ids, types: ids + types, IDS, TYPES)
+    feed = {"ids": np.array([[5, 7]]), "types": np.array([[0, 0]])}
+    assert depends_on_others(backend, backend.signature, feed, [feed["ids"]], given=given) == ""
+    assert tried(backend, "ids") == {0, 1, 5, 7}
+    assert tried(backend, "types") == ({0} if given else {0, 1})
+
+
+def test_a_golden_request_was_given(tmp_path: Path) -> None:
+    backend = Computed(lambda ids, types: ids + types, IDS, TYPES)
+    feed = {"ids": np.array([[5, 7]]), "types": np.array([[0, 0]])}
+    write_version(tmp_path, "m", 1, onnx_models.scale(2.0), golden=golden_of(feed, {"y": feed["ids"]}))
+    (files,) = scan(tmp_path).versions
+    assert warm_up(files, backend, backend.signature, []).problem == ""
+    first_runs(files, backend)
+    assert tried(backend, "types") == {0}
+
+
+def test_where_all_was_given_as_0_another_index_is_tried() -> None:
+    backend = Computed(lambda ids: ids + ids.sum(axis=0), IDS)
+    ids = np.zeros((1, 2), np.int64)
+    assert depends_on_others(backend, backend.signature, {"ids": ids}, [ids], given=True) != ""
+
+
+def test_where_an_index_may_cost_too_much_no_new_one_is_tried() -> None:
+    x = TensorInfo("x", "FP32", (-1, 2))
+    feed = {"x": ROW, "ids": np.array([[5, 0]])}
+    backend = Computed(lambda x, ids: x, x, IDS)
+    assert depends_on_others(backend, backend.signature, feed, [ROW], new_indices=False) == ""
+    assert tried(backend, "ids") == {0, 5}
+    largest = Computed(lambda x, ids: x - x.max(axis=0), x, IDS)
+    alone = largest.run(feed, ("y",))
+    assert "neighbours" in depends_on_others(largest, largest.signature, feed, alone, new_indices=False)
 
 
 def test_rows_that_the_model_does_not_take_are_passed_over() -> None:

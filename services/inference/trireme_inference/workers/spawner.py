@@ -20,7 +20,6 @@ logger = structlog.get_logger(__name__)
 _NURSERY = "trireme_inference.workers"
 _SERVING = "trireme_inference.workers.serving"
 _MAX_ANSWER_BYTES = 1000
-_START_SECONDS = 120.0
 _ORDER_SECONDS = 30.0
 
 
@@ -30,10 +29,12 @@ class SpawnError(Exception):
 
 class Spawner:
     """Forks workers from a process that has imported `modules` for them, or from one that has not where
-    they cannot be imported there: then each worker does, or says why not. Used from any thread."""
+    that process says that it cannot: then each worker does, or says why not. One that only did not get so
+    far in `start_seconds`, or ended, is tried again the next time. Used from any thread."""
 
-    def __init__(self, modules: Sequence[str] = ()) -> None:
+    def __init__(self, modules: Sequence[str] = (), *, start_seconds: float = 120.0) -> None:
         self._modules = tuple(modules)
+        self._start_seconds = start_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -77,7 +78,7 @@ class Spawner:
             return
         try:
             self._start()
-        except OSError as error:
+        except (OSError, EOFError) as error:
             self._discard()
             raise SpawnError(f"the process that starts workers cannot be started: {error}") from error
 
@@ -110,7 +111,8 @@ class Spawner:
             raise SpawnError(f"the process that starts workers cannot run: {told}")
 
     def _launched(self, modules: Sequence[str]) -> str:
-        """READY, or why the nursery that was started is of no use."""
+        """READY, or why the nursery that was started says it is of no use. Raises OSError (TimeoutError where
+        it says nothing in time), and EOFError where it ended."""
         ours, theirs = socket_pair()
         with theirs:
             self._socket = ours
@@ -123,11 +125,10 @@ class Spawner:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        ours.settimeout(_START_SECONDS)
-        try:
-            told = ours.recv(_MAX_ANSWER_BYTES).decode() or "it ended while it started"
-        except OSError as error:
-            told = str(error)
+        ours.settimeout(self._start_seconds)
+        told = ours.recv(_MAX_ANSWER_BYTES).decode(errors="replace")
+        if not told:
+            raise EOFError("it ended while it started")
         if told != READY:
             self._discard()
         return told

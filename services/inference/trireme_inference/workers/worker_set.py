@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from trireme_common.errors import Code, SpecError, TriremeError
+from trireme_common.errors import Code, MachineError, TriremeError
 from trireme_common.tensors import Array
 from trireme_inference.backend import DeviceError
 from trireme_inference.requests import MembersLeft, Request
@@ -172,10 +172,16 @@ class WorkerSet:
         """What each process has computed so far, by its number."""
         return {number: worker.cpu_seconds() for number, worker in list(self._workers.items())}
 
-    def private_bytes(self) -> int:
-        """Memory of all processes that they share with nobody."""
+    def anonymous_bytes(self) -> int:
+        """Memory of all processes that no file holds, what each has in common with the nursery since its fork
+        included. Costs next to nothing: for what is shown."""
         memory = [worker.memory() for worker in list(self._workers.values())]
         return sum(resident - shared for resident, shared in memory)
+
+    def private_bytes(self) -> int:
+        """Memory of all processes that goes when they go. Takes tens of milliseconds a GiB: for the budget,
+        which asks once a load."""
+        return sum(worker.private_bytes() for worker in list(self._workers.values()))
 
     def close(self) -> None:
         """Ends every process, and waits until they are gone."""
@@ -218,7 +224,7 @@ class WorkerSet:
         except RuntimeError as error:  # the kernel's limit of threads
             del self._workers[number]
             worker.end()
-            raise SpecError(f"no thread for the model's process: {error}") from error
+            raise MachineError(f"no thread for the model's process: {error}") from error
         self._keepers.append(keeper)
         self._offer(worker)
         return worker
