@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import descendants, eventually, gone
+from tests.support.signals import interruptible as interruptible
 from tests.support.torch_models import Linear, write_script
+
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 MODELS = Path(__file__).parents[2] / "models"
 _SECONDS = 120

@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import eventually
+from tests.support.signals import interruptible as interruptible
 from trireme_lab.child import run_child
 
 _WAITING = """
@@ -29,14 +29,6 @@ def test_what_it_wrote_and_its_code() -> None:
     ended = run_child((sys.executable, "-c", script), 60)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "out\n", "said\n")
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT is heeded, also where a shell started the tests in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -5,21 +5,16 @@ from __future__ import annotations
 import io
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
+from tests.support.signals import interruptible as interruptible
 from trireme_lab.command import Commit, run
 from trireme_lab.failure import LabFailure, LabUsage
 
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """SIGINT is heeded, also where a shell started the tests in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 
 def ended(work: Callable[[Commit], None]) -> tuple[int, str]:
